@@ -1,0 +1,117 @@
+import type { Database, PoolUsage, Sql, Timestamp } from "../postgres/sql.ts";
+import type { BottleneckAnalysis, PerformanceMetrics } from "./answers.ts";
+import type { AnalyticsFilter, BottleneckParameters, PerformanceParameters } from "./parameters.ts";
+import { assessHealth } from "./health.ts";
+import { readHealthCounts, readMetrics } from "./performance-queries.ts";
+import { readAlerts, readSlowSteps, readSlowTasks } from "./bottleneck-queries.ts";
+import { type Thresholds, recommend } from "./recommendations.ts";
+
+/** Percentiles of the histograms are this close to the exact nearest rank. */
+export const percentileRelativeError = 0.01;
+
+/** An answer, and whether anything is registered under its filter. */
+export interface Queried<AnswerType> {
+  readonly answer: AnswerType;
+  readonly identitiesKnown: boolean;
+}
+
+/** Computes the analytics from Postgres. Knows no cache. */
+export class AnalyticsQueryService {
+  readonly #database: Database;
+  readonly #enginePool: () => PoolUsage;
+  readonly #thresholds: Thresholds;
+
+  constructor(options: {
+    /** A pool of its own: a slow answer must not take a connection from the engine. */
+    readonly database: Database;
+    /** How busy the engine's pool is. */
+    readonly enginePool: () => PoolUsage;
+    readonly thresholds: Thresholds;
+  }) {
+    this.#database = options.database;
+    this.#enginePool = options.enginePool;
+    this.#thresholds = options.thresholds;
+  }
+
+  async performance(parameters: PerformanceParameters): Promise<Queried<PerformanceMetrics>> {
+    return this.#inOneSnapshot(parameters, async (sql, now) => {
+      const metrics = await readMetrics(sql, parameters, now);
+      const counts = await readHealthCounts(sql, parameters, now);
+      const health = assessHealth(metrics, counts);
+      const { period_start, ...figures } = metrics;
+      return {
+        ...figures,
+        ...health,
+        percentile_relative_error: percentileRelativeError,
+        ...frame(period_start, now, parameters),
+      };
+    });
+  }
+
+  async bottlenecks(parameters: BottleneckParameters): Promise<Queried<BottleneckAnalysis>> {
+    // Before our own queries: they must not be counted as load.
+    const { used, max } = this.#enginePool();
+    const poolUtilization = max === 0 ? 0 : used / max;
+    return this.#inOneSnapshot(parameters, async (sql, now) => {
+      const { limit, min_executions, sort } = parameters;
+      const { period_start } = await readMetrics(sql, parameters, now);
+      const slow_steps = await readSlowSteps(sql, parameters, now);
+      const slow_tasks = await readSlowTasks(sql, parameters, now);
+      const alerts = await readAlerts(sql, parameters, now, this.#thresholds);
+      const counts = await readHealthCounts(sql, parameters, now);
+      const { findings, recommendations } = recommend(alerts, poolUtilization, this.#thresholds);
+      const { total_tasks, tasks, total_steps, steps } = counts;
+      return {
+        slow_steps,
+        slow_tasks,
+        resource_utilization: {
+          database_pool_utilization: poolUtilization,
+          system_health: { total_tasks, tasks, total_steps, steps },
+        },
+        recommendations,
+        findings,
+        percentile_relative_error: percentileRelativeError,
+        limit,
+        min_executions,
+        sort,
+        ...frame(period_start, now, parameters),
+      };
+    });
+  }
+
+  /**
+   * All numbers of an answer come from one snapshot. `now` is read before it is taken: every commit up to then is in it.
+   */
+  async #inOneSnapshot<AnswerType>(
+    filter: AnalyticsFilter,
+    work: (sql: Sql, now: Timestamp) => Promise<AnswerType>,
+  ): Promise<Queried<AnswerType>> {
+    const [clock] = await this.#database.query<{ now: Timestamp }>({ text: "select tasker.clock() as now" });
+    if (clock === undefined) throw new Error("the database told no time");
+    return this.#database.transaction(
+      async (sql) => {
+        const answer = await work(sql, clock.now);
+        return { answer, identitiesKnown: await isKnown(sql, filter) };
+      },
+      { isolation: "repeatable read", readOnly: true },
+    );
+  }
+}
+
+async function isKnown(sql: Sql, { namespace, task_name, version }: AnalyticsFilter): Promise<boolean> {
+  const [row] = await sql.query<{ known: boolean }>({
+    text: "select coalesce(cardinality(tasker.filtered_identities($1, $2, $3)) > 0, true) as known",
+    values: [namespace ?? null, task_name ?? null, version ?? null],
+  });
+  return row?.known ?? false;
+}
+
+function frame(periodStart: Timestamp, now: Timestamp, { namespace, task_name, version }: AnalyticsFilter) {
+  return {
+    analysis_period_start: periodStart,
+    analysis_period_end: now,
+    calculated_at: now,
+    data_through: now,
+    filters: { namespace, task_name, version },
+  };
+}

@@ -1,0 +1,83 @@
+import type { CacheKeys } from "../cache/keys.ts";
+import { type Answer, ReadThrough, type ReadThroughOptions } from "../cache/read-through.ts";
+import type { AnalyticsQueryService, Queried } from "./analytics-query-service.ts";
+import {
+  type AnalyticsFilter,
+  type BottleneckParameters,
+  checkParameters,
+  defaultBottlenecks,
+  defaultPerformance,
+  type PerformanceParameters,
+} from "./parameters.ts";
+
+export interface AnalyticsServiceOptions extends Pick<
+  ReadThroughOptions,
+  "cache" | "clock" | "metrics" | "computeTimeoutMs"
+> {
+  readonly queries: AnalyticsQueryService;
+  readonly keys: CacheKeys;
+  readonly ttlMs: number;
+  /** Called with the time each computation took. */
+  readonly onComputed: (resource: string, seconds: number) => void;
+}
+
+/**
+ * The analytics, cache-aside: knows keys and times to live, and no SQL.
+ *
+ * Answers are the JSON bytes to send. Rejects with InvalidParameterError for a parameter out of range, and with what the
+ * database failed with when there is no answer; a failure of the cache is never seen.
+ */
+export class AnalyticsService {
+  readonly #options: AnalyticsServiceOptions;
+  readonly #performance: ReadThrough;
+  readonly #bottlenecks: ReadThrough;
+
+  constructor(options: AnalyticsServiceOptions) {
+    this.#options = options;
+    // One each, so that slow answers of the one do not take the other's places.
+    this.#performance = new ReadThrough({ ...options, resource: "performance" });
+    this.#bottlenecks = new ReadThrough({ ...options, resource: "bottlenecks" });
+  }
+
+  /** The PerformanceMetrics of a window. */
+  async performance(parameters: PerformanceParameters): Promise<Answer> {
+    checkParameters(parameters);
+    const { hours, ...filter } = parameters;
+    const key = this.#options.keys.performance(hours, filter, { ...defaultPerformance });
+    return this.#read(this.#performance, key, "performance", filter, () =>
+      this.#options.queries.performance(parameters),
+    );
+  }
+
+  /** The BottleneckAnalysis of a window. */
+  async bottlenecks(parameters: BottleneckParameters): Promise<Answer> {
+    checkParameters(parameters);
+    const { limit, min_executions, ...further } = parameters;
+    const key = this.#options.keys.bottlenecks(limit, min_executions, further, { ...defaultBottlenecks });
+    return this.#read(this.#bottlenecks, key, "bottlenecks", parameters, () =>
+      this.#options.queries.bottlenecks(parameters),
+    );
+  }
+
+  async #read(
+    through: ReadThrough,
+    key: string,
+    resource: string,
+    filter: AnalyticsFilter,
+    query: () => Promise<Queried<{ readonly calculated_at: string }>>,
+  ): Promise<Answer> {
+    const { clock, onComputed, ttlMs } = this.#options;
+    const isFiltered = [filter.namespace, filter.task_name, filter.version].some((name) => name !== undefined);
+    return through.read(key, {
+      ttlMs,
+      compute: async () => {
+        const startedMs = clock.monotonicMs();
+        const { answer, identitiesKnown } = await query();
+        onComputed(resource, (clock.monotonicMs() - startedMs) / 1000);
+        // A name that nobody registered must not fill the cache: anybody can make up names.
+        const cacheable = !isFiltered || identitiesKnown;
+        return { body: JSON.stringify(answer), computedAt: answer.calculated_at, cacheable };
+      },
+    });
+  }
+}

@@ -1,0 +1,75 @@
+import type { Leadership } from "../engine/leadership.ts";
+import type { Chore } from "../engine/maintenance.ts";
+import type { Sql } from "../postgres/sql.ts";
+import type { Logger } from "../runtime/logging.ts";
+import type { Metrics } from "../runtime/metrics.ts";
+
+/**
+ * Folds at most about `rowsMax` facts and deltas into the rollups, in one statement that does nothing if the leadership
+ * is lost.
+ *
+ * @returns how many rows were folded, and whether more are waiting
+ */
+export async function foldOnce(
+  sql: Sql,
+  leadership: Leadership,
+  rowsMax: number,
+): Promise<{ readonly folded: number; readonly more: boolean }> {
+  const [row] = await sql.query<{ folded: number; more: boolean }>({
+    name: "fold",
+    text: `select f.folded, f.more from tasker.service_leases l cross join lateral tasker.fold($1) f
+      where l.service = $2 and l.owner = $3 and l.fence = $4`,
+    values: [rowsMax, leadership.service, leadership.owner, leadership.fence],
+  });
+  return row ?? { folded: 0, more: false };
+}
+
+/** Folding as a chore of the fleet. */
+export function foldChore(options: {
+  readonly sql: Sql;
+  readonly intervalMs: number;
+  readonly rowsMax: number;
+  readonly metrics: Pick<Metrics, "foldRows">;
+}): Chore {
+  return {
+    name: "fold",
+    intervalMs: options.intervalMs,
+    async runOnce(leadership) {
+      const { folded, more } = await foldOnce(options.sql, leadership, options.rowsMax);
+      options.metrics.foldRows.add(folded);
+      return more;
+    },
+  };
+}
+
+/** How many days ahead partitions are made. */
+const partitionDaysAhead = 7;
+
+/** Keeping the daily partitions as a chore: makes those of the coming days and drops facts past retention. */
+export function partitionsChore(options: {
+  readonly sql: Sql;
+  readonly intervalMs: number;
+  readonly factsRetentionDays: number;
+  readonly logger: Logger;
+  readonly metrics: Pick<Metrics, "defaultPartitionRows">;
+}): Chore {
+  const { sql, intervalMs, factsRetentionDays, logger, metrics } = options;
+  return {
+    name: "partitions",
+    intervalMs,
+    async runOnce() {
+      await sql.query({ text: "select tasker.ensure_partitions($1)", values: [partitionDaysAhead] });
+      const [row] = await sql.query<{ dropped: string[]; default_rows: number }>({
+        text: "select tasker.drop_expired_partitions($1) as dropped, tasker.default_partition_rows() as default_rows",
+        values: [factsRetentionDays],
+      });
+      if (row === undefined) return false;
+      if (row.dropped.length > 0) logger.info({ partitions: row.dropped }, "partitions past retention dropped");
+      metrics.defaultPartitionRows.set(row.default_rows);
+      if (row.default_rows > 0) {
+        logger.warn({ rows: row.default_rows }, "rows lie outside the daily partitions: were they made in time?");
+      }
+      return false;
+    },
+  };
+}

@@ -1,0 +1,59 @@
+import type { Clock } from "../runtime/clock.ts";
+import type { Logger } from "../runtime/logging.ts";
+import type { CacheUsageContext } from "./contract.ts";
+import type { CacheErrorReason, CacheMetrics } from "./metrics.ts";
+
+/** So long without a failure counts as recovered; a store that fails now and then must not write two lines each time. */
+const recoveredAfterMs = 10_000;
+
+export interface CacheFaultsOptions {
+  readonly provider: string;
+  readonly context: CacheUsageContext;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: CacheMetrics;
+}
+
+/** Survived failures of one cache: each is counted; one line is logged when failing begins and one when it is over. */
+export class CacheFaults {
+  readonly #options: CacheFaultsOptions;
+  #failing: { count: number; lastMs: number } | undefined;
+
+  constructor(options: CacheFaultsOptions) {
+    this.#options = options;
+  }
+
+  failed(reason: CacheErrorReason, error: unknown): void {
+    const { provider, context, clock, metrics } = this.#options;
+    metrics.error(provider, context, reason);
+    const begins = this.#failing === undefined;
+    this.#failing = { count: (this.#failing?.count ?? 0) + 1, lastMs: clock.monotonicMs() };
+    if (begins) {
+      this.#log(
+        "warn",
+        { operation: reason, err: error },
+        `The cache of ${context} fails; everything goes on without it`,
+      );
+    }
+  }
+
+  /** Cheap when nothing fails: it is called for each operation. */
+  succeeded(): void {
+    if (this.#failing === undefined) return;
+    const { context, clock } = this.#options;
+    const { count, lastMs } = this.#failing;
+    if (clock.monotonicMs() - lastMs < recoveredAfterMs) return;
+    this.#failing = undefined;
+    this.#log("info", { failures: count }, `The cache of ${context} works again`);
+  }
+
+  /** A host application may bring its own logger; one that throws must not fail a request. */
+  #log(level: "info" | "warn", details: Readonly<Record<string, unknown>>, message: string): void {
+    const { provider, context, logger } = this.#options;
+    try {
+      logger[level]({ provider, context, ...details }, message);
+    } catch {
+      // There is nowhere left to report to, and the failure has been counted.
+    }
+  }
+}

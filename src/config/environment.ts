@@ -1,0 +1,48 @@
+import { didYouMean } from "./did-you-mean.ts";
+import type { Given } from "./given.ts";
+import { canonicalPaths, environmentName } from "./schema.ts";
+
+/** Environment variables by name. */
+export type Environment = Readonly<Record<string, string | undefined>>;
+
+/** The environment of this process. The only place that reads it. */
+export function environment(): Environment {
+  return Object.freeze({ ...process.env });
+}
+
+const prefix = "TASKER_";
+
+/** Variables of ours that are no keys: they choose the files, or belong to the tests. */
+const otherVariables = ["TASKER_ENV", "TASKER_CONFIG"];
+const testPrefix = "TASKER_TEST_";
+
+const pathsByVariable: ReadonlyMap<string, string> = new Map(
+  [...canonicalPaths.keys()].map((path) => [environmentName(path), path]),
+);
+
+/** The keys that environment variables give. A variable that begins with TASKER_ and is no key is a problem. */
+export function readEnvironment(env: Environment, problems: string[]): Given[] {
+  const given: Given[] = [];
+  // First, so that the variable of our own name wins over the one that every tool reads. Empty is as good as unset.
+  const databaseUrl = env["DATABASE_URL"];
+  if (databaseUrl !== undefined && databaseUrl !== "") {
+    given.push({ path: "database.url", value: databaseUrl, isText: true, origin: "environment variable DATABASE_URL" });
+  }
+  for (const [name, value] of Object.entries(env)) {
+    if (!name.startsWith(prefix) || value === undefined) continue;
+    if (otherVariables.includes(name) || name.startsWith(testPrefix)) continue;
+    const path = pathsByVariable.get(name);
+    if (path === undefined) problems.push(unknownVariable(name));
+    else given.push({ path, value, isText: true, origin: `environment variable ${name}` });
+  }
+  return given;
+}
+
+function unknownVariable(name: string): string {
+  // Without the prefix that all share: it would make every name look like every other.
+  const known = [...pathsByVariable.keys(), ...otherVariables].map((variable) => variable.slice(prefix.length));
+  const meant = didYouMean(name.slice(prefix.length), known);
+  const mend =
+    meant === undefined ? "see config/tasker.toml for the keys there are" : `did you mean ${prefix}${meant}?`;
+  return `environment variable ${name} sets no key of the configuration; ${mend}`;
+}

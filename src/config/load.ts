@@ -1,0 +1,137 @@
+import { existsSync, readdirSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { isDeepStrictEqual } from "node:util";
+
+import { redactUrl } from "../runtime/logging.ts";
+import { ConfigError } from "./config-error.ts";
+import { didYouMean } from "./did-you-mean.ts";
+import { readEnvironment, type Environment } from "./environment.ts";
+import type { Given } from "./given.ts";
+import { canonicalPaths, composeConfig, fields, type Config, type ConfigPath } from "./schema.ts";
+import { readTomlFile } from "./toml-file.ts";
+
+/** A flag's value: of the key's type, or a text that stands for it. Undefined is a flag that was not given. */
+export type Override = string | number | boolean | readonly string[] | undefined;
+
+export interface LoadOptions {
+  /** The base file. Default: what TASKER_CONFIG names; without one, the built-in defaults hold. */
+  readonly file?: string;
+  /** Usually `environment()`. */
+  readonly env: Environment;
+  /** Flags of the command line, by path: `{ "http.port": 9000 }`. */
+  readonly overrides?: Readonly<Partial<Record<ConfigPath, Override>>>;
+}
+
+/**
+ * Reads the configuration, once, into a frozen value.
+ *
+ * The later wins: built-in defaults, the file, the overlay `<TASKER_ENV>.toml` beside it, the environment, the overrides.
+ *
+ * @throws {ConfigError} with all problems at once.
+ */
+export function loadConfig(options: LoadOptions): Config {
+  const { env, overrides = {} } = options;
+  const problems: string[] = [];
+  const layers = [
+    ...filesOf(options, problems).map((file) => readTomlFile(file, env, problems)),
+    readEnvironment(env, problems),
+    Object.entries(overrides).map(([path, value]) => fromFlag(path, value)),
+  ];
+  const values = new Map<string, unknown>();
+  for (const layer of layers) applyLayer(layer, values, problems);
+  const config = composeConfig((path) => values.get(path) ?? fields.get(path)?.default);
+  problems.push(...contradictions(config));
+  if (problems.length > 0) throw new ConfigError(problems);
+  return config;
+}
+
+function filesOf({ file, env }: LoadOptions, problems: string[]): string[] {
+  const base = file ?? env["TASKER_CONFIG"];
+  if (base === undefined || base === "") return [];
+  const name = env["TASKER_ENV"];
+  if (name === undefined || name === "") return [base];
+  if (!/^[\w-]+$/u.test(name)) {
+    problems.push("TASKER_ENV names the file <TASKER_ENV>.toml; it may hold letters, digits, _ and - only");
+    return [base];
+  }
+  const overlay = join(dirname(base), `${name}.toml`);
+  if (existsSync(overlay)) return [base, overlay];
+  // An environment without an overlay is fine. One that misses its overlay by a letter is not.
+  const meant = didYouMean(name, overlaysBeside(base));
+  if (meant !== undefined) problems.push(`TASKER_ENV is ${name}, but ${overlay} is not there; did you mean ${meant}?`);
+  return [base];
+}
+
+function overlaysBeside(base: string): string[] {
+  const folder = dirname(base);
+  if (!existsSync(folder)) return [];
+  return readdirSync(folder).flatMap((name) => (name.endsWith(".toml") ? [name.slice(0, -".toml".length)] : []));
+}
+
+function fromFlag(path: string, value: Override): Given {
+  return { path, value, isText: typeof value === "string", origin: "command line" };
+}
+
+/** Puts one source's values over those of the sources before it. */
+function applyLayer(layer: readonly Given[], values: Map<string, unknown>, problems: string[]): void {
+  const firsts = new Map<string, { readonly given: Given; readonly value: unknown }>();
+  for (const given of layer) {
+    if (given.value === undefined) continue;
+    const path = canonicalPaths.get(given.path);
+    const field = path === undefined ? undefined : fields.get(path);
+    if (path === undefined || field === undefined) {
+      problems.push(`${given.origin}: unknown key ${given.path}${suggestion(given.path)}`);
+      continue;
+    }
+    const value =
+      typeof given.value === "string" && given.isText ? field.acceptText(given.value) : field.accept(given.value);
+    if (value === undefined) {
+      problems.push(wrongValue(given, field));
+      continue;
+    }
+    const first = firsts.get(path);
+    if (first !== undefined && first.given.path !== given.path && !isDeepStrictEqual(first.value, value)) {
+      problems.push(
+        `${given.path} and ${first.given.path} (${given.origin}) are two names of one key and differ; remove one`,
+      );
+    }
+    firsts.set(path, { given, value });
+    values.set(path, value);
+  }
+}
+
+function suggestion(path: string): string {
+  const meant = didYouMean(path, canonicalPaths.keys());
+  return meant === undefined ? "" : `; did you mean ${meant}?`;
+}
+
+function wrongValue(
+  given: Given,
+  field: { readonly expected: string; readonly secret: boolean; readonly default: unknown },
+): string {
+  const got = field.secret
+    ? "something else (not shown, it may hold a secret)"
+    : (given.shown ?? describe(given.value));
+  const mend =
+    typeof given.value === "string" && !given.isText && typeof field.default !== "string"
+      ? "write the value without quotes"
+      : `correct it, or remove it for the default ${JSON.stringify(field.default)}`;
+  return `${given.path} (${given.origin}): expected ${field.expected}, got ${got}; ${mend}`;
+}
+
+const shownCharactersMax = 80;
+
+function describe(value: unknown): string {
+  const shown = redactUrl(JSON.stringify(value) ?? String(value));
+  return shown.length > shownCharactersMax ? `${shown.slice(0, shownCharactersMax)}…` : shown;
+}
+
+/** What is right key by key and wrong together. */
+function contradictions({ worker }: Config): string[] {
+  if (worker.leaseRenewMs * 2 <= worker.leaseMs) return [];
+  // One renewal may come late or fail without the lease being lost.
+  return [
+    `worker.lease_renew_ms (${worker.leaseRenewMs}) must be at most half of worker.lease_ms (${worker.leaseMs}); ` +
+      "a lease must survive one missed renewal",
+  ];
+}

@@ -1,0 +1,74 @@
+import type { Sql } from "../postgres/sql.ts";
+import type { Clock } from "../runtime/clock.ts";
+import type { Logger } from "../runtime/logging.ts";
+
+/** The channel on which workers learn that steps became claimable; the payload is a namespace's id. */
+export const workChannel = "tasker_work";
+/** The channel on which workers learn of cancelled tasks; the payload is the task's id. */
+export const cancelChannel = "tasker_cancelled";
+
+/** NOTIFY takes a lock of the whole cluster at commit: no more than one per namespace in this time. */
+const gapMs = 5;
+
+/** Called in this process with the ids of namespaces in which steps became claimable. */
+type Listener = (namespaceIds: readonly number[]) => void;
+
+/**
+ * Tells workers that there is work: those of this process at once, others by NOTIFY, sent after the commit.
+ *
+ * A wake-up that is lost costs latency only: workers also poll.
+ */
+export class WakeUps {
+  readonly #sql: Sql;
+  readonly #clock: Clock;
+  readonly #logger: Logger;
+  readonly #listeners = new Set<Listener>();
+  readonly #due = new Set<number>();
+  #scheduled = false;
+  #failing = false;
+
+  constructor(sql: Sql, clock: Clock, logger: Logger) {
+    this.#sql = sql;
+    this.#clock = clock;
+    this.#logger = logger;
+  }
+
+  /** Calls `listener` for each wake-up of this process. Returns the function that ends it. */
+  onWork(listener: Listener): () => void {
+    this.#listeners.add(listener);
+    return () => this.#listeners.delete(listener);
+  }
+
+  /** Wakes this process' workers at once and the others' within a few milliseconds. */
+  wake(namespaceIds: readonly number[]): void {
+    if (namespaceIds.length === 0) return;
+    for (const listener of this.#listeners) listener(namespaceIds);
+    for (const id of namespaceIds) this.#due.add(id);
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    this.#clock.schedule(gapMs, () => void this.#send(), { unref: true });
+  }
+
+  /** Wakes others from within a caller's transaction: the notice is sent when that commits. */
+  static async notifyWithin(sql: Sql, namespaceIds: readonly number[]): Promise<void> {
+    await sql.query({
+      text: "select pg_notify($1, id::text) from unnest($2::integer[]) id",
+      values: [workChannel, namespaceIds],
+    });
+  }
+
+  async #send(): Promise<void> {
+    const ids = [...this.#due];
+    this.#due.clear();
+    this.#scheduled = false;
+    try {
+      await WakeUps.notifyWithin(this.#sql, ids);
+      this.#failing = false;
+    } catch (error) {
+      // Survived: other workers find the steps when they poll.
+      if (!this.#failing)
+        this.#logger.warn({ err: error }, "wake-ups cannot be sent; workers elsewhere fall back to polling");
+      this.#failing = true;
+    }
+  }
+}

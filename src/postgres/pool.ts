@@ -1,0 +1,108 @@
+import pg from "pg";
+
+import { CheckedOutConnection } from "./connection.ts";
+import { connectionOf } from "./session.ts";
+import type { Database, PoolUsage, Sql, Statement, TransactionOptions } from "./sql.ts";
+import { runTransaction } from "./transaction.ts";
+
+/** How long a connection that nobody needs stays open. */
+const idleConnectionMs = 30_000;
+
+export interface DatabaseOptions {
+  /** `postgres://user:password@host:port/database`, with the parameters that `pg` knows. */
+  readonly connectionString: string;
+  /** Connections at most. */
+  readonly max: number;
+  /** How `pg_stat_activity` shows the connections, unless the connection string says otherwise. */
+  readonly applicationName: string;
+  /** The server cancels a statement that runs longer (SQLSTATE query_canceled). Default: no limit. */
+  readonly statementTimeoutMs?: number;
+  /** The server ends a session that holds a transaction open for so long without a statement. 0: never. */
+  readonly idleInTransactionTimeoutMs: number;
+  /** Limit of the wait for a connection, be it a new one or a turn in line. */
+  readonly connectTimeoutMs: number;
+  /** Told of each idle connection that was lost (the pool has discarded it already). What it throws is ignored. */
+  readonly onError: (error: Error) => void;
+}
+
+/** Opens a pool; connections are made when they are first needed, so that this neither waits nor fails. */
+export function openDatabase(options: DatabaseOptions): Database {
+  return new PooledDatabase(options);
+}
+
+class PooledDatabase implements Database {
+  readonly #pool: pg.Pool;
+  readonly #max: number;
+  #running = 0;
+  #whenIdle: (() => void) | undefined;
+  #closing: Promise<void> | undefined;
+
+  constructor(options: DatabaseOptions) {
+    this.#max = options.max;
+    this.#pool = new pg.Pool({
+      ...connectionOf(options.connectionString),
+      max: options.max,
+      application_name: options.applicationName,
+      statement_timeout: options.statementTimeoutMs,
+      idle_in_transaction_session_timeout: options.idleInTransactionTimeoutMs,
+      connectionTimeoutMillis: options.connectTimeoutMs,
+      idleTimeoutMillis: idleConnectionMs,
+      keepAlive: true,
+    });
+    this.#pool.on("error", (error) => {
+      try {
+        options.onError(error);
+      } catch {
+        // An observer must not end the process: this runs in an event of the socket.
+      }
+    });
+  }
+
+  query<Row extends object>(statement: Statement): Promise<Row[]> {
+    // Not pool.query: that discards the connection after every error, a unique violation included.
+    return this.#withConnection((connection) => connection.query<Row>(statement));
+  }
+
+  transaction<T>(work: (sql: Sql) => Promise<T>, options: TransactionOptions = {}): Promise<T> {
+    return this.#withConnection((connection) => runTransaction(connection, work, options));
+  }
+
+  usage(): PoolUsage {
+    return {
+      max: this.#max,
+      used: this.#pool.totalCount - this.#pool.idleCount,
+      waiting: this.#pool.waitingCount,
+    };
+  }
+
+  close(): Promise<void> {
+    this.#closing ??= this.#drainAndEnd();
+    return this.#closing;
+  }
+
+  async #drainAndEnd(): Promise<void> {
+    // pg-pool forgets the callers that stand in line when it is ended, so they get their turn first.
+    if (this.#running > 0) {
+      await new Promise<void>((resolve) => {
+        this.#whenIdle = resolve;
+      });
+    }
+    await this.#pool.end();
+  }
+
+  async #withConnection<T>(work: (connection: CheckedOutConnection) => Promise<T>): Promise<T> {
+    if (this.#closing !== undefined) throw new Error("the database is closed: nothing can be asked of it any more");
+    this.#running += 1;
+    try {
+      const connection = new CheckedOutConnection(await this.#pool.connect());
+      try {
+        return await work(connection);
+      } finally {
+        connection.release();
+      }
+    } finally {
+      this.#running -= 1;
+      if (this.#running === 0) this.#whenIdle?.();
+    }
+  }
+}

@@ -1,0 +1,126 @@
+import * as prometheus from "prom-client";
+
+/** A label value for each of the metric's labels; no argument at all when it has none. */
+type Labels<Label extends string> = [Label] extends [never] ? [] : [labels: Readonly<Record<Label, string>>];
+
+/** Only grows. */
+export interface Counter<Label extends string = never> {
+  add(count: number, ...labels: Labels<Label>): void;
+}
+
+/** Goes up and down. */
+export interface Gauge<Label extends string = never> {
+  set(value: number, ...labels: Labels<Label>): void;
+}
+
+/** Counts observations in buckets. */
+export interface Histogram<Label extends string = never> {
+  observe(value: number, ...labels: Labels<Label>): void;
+}
+
+/** Every metric of the system. Recording never throws: a metric that fails must not fail what it measures. */
+export interface Metrics {
+  /** Completions that came after the lease of their attempt was lost and so were not recorded. */
+  readonly lateCompletions: Counter;
+  readonly cacheRequests: Counter<"provider" | "context" | "result">;
+  /** Cache failures that were survived, by reason. */
+  readonly cacheErrors: Counter<"provider" | "context" | "reason">;
+  /** Time to compute an analytics answer from the database. */
+  readonly analyticsComputeSeconds: Histogram<"resource">;
+  /** `route` is the route's pattern, never the path that was asked: paths are unbounded. */
+  readonly httpRequests: Counter<"route" | "status">;
+  /** Rows that the fold has moved into the rollups. */
+  readonly foldRows: Counter;
+  /** Rows in partitions of last resort; there should be none. */
+  readonly defaultPartitionRows: Gauge;
+  /** The text that Prometheus scrapes, and its content type. */
+  exposition(): Promise<{ readonly contentType: string; readonly body: string }>;
+}
+
+const computeBucketsSeconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
+
+/** Creates the metrics of one process, in a registry of their own (the host application's default registry stays clean). */
+export function createMetrics(): Metrics {
+  const registry = new prometheus.Registry();
+  const factory = new MetricFactory(registry);
+  return Object.freeze({
+    lateCompletions: factory.counter(
+      "tasker_late_completions_total",
+      "Completions that came after their lease was lost",
+    ),
+    cacheRequests: factory.counter("tasker_cache_requests_total", "Cache requests by result", [
+      "provider",
+      "context",
+      "result",
+    ]),
+    cacheErrors: factory.counter("tasker_cache_errors_total", "Cache failures that were survived", [
+      "provider",
+      "context",
+      "reason",
+    ]),
+    analyticsComputeSeconds: factory.histogram(
+      "tasker_analytics_compute_seconds",
+      "Time to compute an analytics answer from the database",
+      computeBucketsSeconds,
+      ["resource"],
+    ),
+    httpRequests: factory.counter("tasker_http_requests_total", "HTTP requests by route and status", [
+      "route",
+      "status",
+    ]),
+    foldRows: factory.counter("tasker_fold_rows_total", "Rows folded into the rollups"),
+    defaultPartitionRows: factory.gauge(
+      "tasker_default_partition_rows",
+      "Rows outside the daily partitions; there should be none",
+    ),
+    exposition: async () => ({ contentType: registry.contentType, body: await registry.metrics() }),
+  } satisfies Metrics);
+}
+
+/** Makes metrics in one registry whose recording cannot throw. */
+class MetricFactory {
+  readonly #registry: prometheus.Registry;
+  readonly #failures: prometheus.Counter;
+
+  constructor(registry: prometheus.Registry) {
+    this.#registry = registry;
+    this.#failures = new prometheus.Counter({
+      name: "tasker_metric_failures_total",
+      help: "Recordings that failed and were dropped",
+      registers: [registry],
+    });
+  }
+
+  counter<Label extends string = never>(name: string, help: string, labelNames: Label[] = []): Counter<Label> {
+    const metric = new prometheus.Counter({ name, help, labelNames, registers: [this.#registry] });
+    return { add: (count, ...[labels = {}]) => this.#record(count, () => metric.inc(labels, count)) };
+  }
+
+  gauge<Label extends string = never>(name: string, help: string, labelNames: Label[] = []): Gauge<Label> {
+    const metric = new prometheus.Gauge({ name, help, labelNames, registers: [this.#registry] });
+    return { set: (value, ...[labels = {}]) => this.#record(value, () => metric.set(labels, value)) };
+  }
+
+  histogram<Label extends string = never>(
+    name: string,
+    help: string,
+    buckets: number[],
+    labelNames: Label[] = [],
+  ): Histogram<Label> {
+    const metric = new prometheus.Histogram({ name, help, buckets, labelNames, registers: [this.#registry] });
+    return { observe: (value, ...[labels = {}]) => this.#record(value, () => metric.observe(labels, value)) };
+  }
+
+  /**
+   * prom-client throws on an unknown label or a counter that would fall; the caller's work is worth more than that.
+   * NaN it takes, and a counter that once added it stays NaN for good.
+   */
+  #record(value: number, write: () => void): void {
+    try {
+      if (Number.isFinite(value)) write();
+      else this.#failures.inc();
+    } catch {
+      this.#failures.inc();
+    }
+  }
+}

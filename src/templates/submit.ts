@@ -1,0 +1,116 @@
+import { type CreatedTask, createTasks, type NewTask } from "../engine/create-tasks.ts";
+import { IdempotencyConflictError } from "../engine/errors.ts";
+import { WakeUps } from "../engine/wake-ups.ts";
+import type { Database, Sql } from "../postgres/sql.ts";
+import { encodePayload } from "../workflow/payload.ts";
+import { type TemplateName, templateLabel } from "../workflow/template.ts";
+import { UnknownTemplateError } from "./errors.ts";
+import { checkInput } from "./input-schema.ts";
+import type { TaskHandlerRegistry } from "./task-handler-registry.ts";
+import type { TemplateStore } from "./template-store.ts";
+
+/** What a caller may say of a task beside its input. */
+export interface SubmitOptions {
+  /** A second submission to the template under the same key returns the first task; with another input it is refused. */
+  readonly idempotencyKey?: string | undefined;
+  /** The caller's own id for what the task belongs to. */
+  readonly correlationId?: string | undefined;
+  readonly tags?: readonly string[] | undefined;
+  /** Higher runs first; -32768 to 32767, default 0. */
+  readonly priority?: number | undefined;
+  /** The task's steps are not claimed before. */
+  readonly runAt?: Date | undefined;
+}
+
+/** A task to submit. */
+export interface Submission extends SubmitOptions {
+  readonly input: unknown;
+}
+
+/** How often a creation that met a new revision is tried again. */
+const revisionRetriesMax = 10;
+
+/** Creates tasks of registered templates. */
+export class TaskSubmitter {
+  readonly #database: Database;
+  readonly #store: TemplateStore;
+  readonly #registry: TaskHandlerRegistry;
+  readonly #wakeUps: WakeUps;
+
+  constructor(options: {
+    readonly database: Database;
+    readonly store: TemplateStore;
+    readonly registry: TaskHandlerRegistry;
+    readonly wakeUps: WakeUps;
+  }) {
+    this.#database = options.database;
+    this.#store = options.store;
+    this.#registry = options.registry;
+    this.#wakeUps = options.wakeUps;
+  }
+
+  /**
+   * Creates tasks of one template, all or none.
+   *
+   * Inputs are checked by the template's schema where this process has it; elsewhere the worker checks before the first step.
+   *
+   * @param transaction the caller's: the tasks exist when it commits
+   * @returns a result per submission in their order: `created`, or `existing` for an idempotency key that was used before
+   * @throws UnknownTemplateError, InvalidPayloadError, IdempotencyConflictError; nothing is written then
+   */
+  async submit(template: TemplateName, submissions: readonly Submission[], transaction?: Sql): Promise<CreatedTask[]> {
+    const tasks = await this.#check(template, submissions);
+    if (transaction !== undefined) {
+      const { created, namespaceId } = await this.#create(transaction, template, tasks);
+      await WakeUps.notifyWithin(transaction, [namespaceId]);
+      return created;
+    }
+    const { created, namespaceId } = await this.#database.transaction((sql) => this.#create(sql, template, tasks));
+    this.#wakeUps.wake([namespaceId]);
+    return created;
+  }
+
+  async #check(template: TemplateName, submissions: readonly Submission[]): Promise<NewTask[]> {
+    const schema = this.#registry.definitionOf(template)?.schema;
+    const what = `the input of ${templateLabel(template)}`;
+    return Promise.all(
+      submissions.map(async ({ input, runAt, ...options }) => ({
+        ...options,
+        runAt: runAt?.toISOString(),
+        inputChecked: schema !== undefined,
+        input: encodePayload(await checkInput(schema, input, what), what),
+      })),
+    );
+  }
+
+  async #create(
+    sql: Sql,
+    template: TemplateName,
+    tasks: readonly NewTask[],
+  ): Promise<{ readonly created: CreatedTask[]; readonly namespaceId: number }> {
+    for (let tries = 0; tries < revisionRetriesMax; tries++) {
+      const revision = await this.#store.current(sql, template);
+      if (revision === null) {
+        throw new UnknownTemplateError(
+          `There is no template ${templateLabel(template)}; a worker registers it when it starts`,
+        );
+      }
+      const created = await createTasks(sql, revision, tasks);
+      if (created !== null) {
+        refuseConflicts(created, tasks, template);
+        return { created, namespaceId: revision.namespaceId };
+      }
+      await this.#store.evict(template);
+    }
+    throw new Error(`Template ${templateLabel(template)} changed ${revisionRetriesMax} times while a task was created`);
+  }
+}
+
+/** Thrown inside the transaction, so that it takes back the tasks that were created beside the conflict. */
+function refuseConflicts(created: readonly CreatedTask[], tasks: readonly NewTask[], template: TemplateName): void {
+  const index = created.findIndex((task) => task.outcome === "conflict");
+  if (index < 0) return;
+  throw new IdempotencyConflictError(
+    `The idempotency key ${JSON.stringify(tasks[index]?.idempotencyKey)} was used for ${templateLabel(template)} before, with another input`,
+  );
+}

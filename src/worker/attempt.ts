@@ -1,0 +1,95 @@
+import type { Claim } from "../engine/claim.ts";
+import { type AttemptEnd, encodeError } from "../engine/settle.ts";
+import type { Sql } from "../postgres/sql.ts";
+import type { Clock, Timer } from "../runtime/clock.ts";
+import { checkInput } from "../templates/input-schema.ts";
+import type { RegisteredStep, TaskHandlerRegistry } from "../templates/task-handler-registry.ts";
+import { encodePayload } from "../workflow/payload.ts";
+import { decideAfterFailure } from "../workflow/retry.ts";
+import { templateLabel } from "../workflow/template.ts";
+import { StepTimeoutError } from "./handler-error.ts";
+
+/** What an attempt needs of its process. */
+export interface AttemptHost {
+  readonly sql: Sql;
+  readonly registry: TaskHandlerRegistry;
+  readonly clock: Clock;
+  /** Uniform in [0, 1). */
+  readonly random: () => number;
+}
+
+/** How an attempt ended, and how long its handler ran by the monotonic clock. */
+export interface AttemptResult {
+  readonly end: AttemptEnd;
+  readonly runUs: number;
+  /** What the handler threw; undefined when it returned. */
+  readonly error: unknown;
+}
+
+/** Runs one attempt of a step's handler to its end or its timeout. Never rejects. */
+export async function runAttempt(
+  host: AttemptHost,
+  step: RegisteredStep,
+  claim: Claim,
+  controller: AbortController,
+): Promise<AttemptResult> {
+  const label = templateLabel(step.definition.name);
+  let retry = step.spec.retry;
+  let startedMs = host.clock.monotonicMs();
+  let ranUs: number | undefined;
+  const stopWatch = (): number => Math.round((host.clock.monotonicMs() - startedMs) * 1000);
+  try {
+    const spec = await host.registry.pinnedSpec(host.sql, claim.revisionId, step);
+    retry = spec.retry;
+    const input = claim.inputChecked
+      ? claim.input
+      : await checkInput(step.definition.schema, claim.input, `the input of ${label}`);
+    startedMs = host.clock.monotonicMs();
+    const output = await withTimeout(host.clock, spec.timeoutMs, controller, spec.name, () =>
+      // The types of the definition were checked when it was written; here they are only JSON.
+      step.handler({
+        input: input as never,
+        results: (claim.results ?? {}) as never,
+        attempt: claim.attempt,
+        idempotencyKey: claim.stepId,
+        signal: controller.signal,
+        taskId: claim.taskId,
+        stepName: step.spec.name,
+        correlationId: claim.correlationId,
+      }),
+    );
+    ranUs = stopWatch();
+    const text = encodePayload(output, `the output of step ${step.spec.name} of ${label}`);
+    return { end: { state: "complete", output: text }, runUs: ranUs, error: undefined };
+  } catch (error) {
+    const decision = decideAfterFailure(retry, claim.failedAttempts + 1, error, host.random());
+    return { end: { ...decision, error: encodeError(error) }, runUs: ranUs ?? stopWatch(), error: error ?? "unknown" };
+  }
+}
+
+/**
+ * Runs a handler, at most for `timeoutMs`. At the timeout its signal aborts and the attempt is over, whether or not the
+ * handler heeds the signal: one that hangs must not hold its slot for ever.
+ */
+async function withTimeout(
+  clock: Clock,
+  timeoutMs: number | null,
+  controller: AbortController,
+  stepName: string,
+  run: () => unknown,
+): Promise<unknown> {
+  if (timeoutMs === null) return run();
+  let timer: Timer | undefined;
+  const expired = new Promise<never>((_, reject) => {
+    timer = clock.schedule(timeoutMs, () => {
+      const error = new StepTimeoutError(`step ${stepName} took longer than ${timeoutMs} ms`);
+      controller.abort(error);
+      reject(error);
+    });
+  });
+  try {
+    return await Promise.race([run(), expired]);
+  } finally {
+    timer?.cancel();
+  }
+}
