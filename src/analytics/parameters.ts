@@ -61,6 +61,6 @@ export function checkParameters(parameters: Partial<BottleneckParameters>): void
   }
   const { sort } = parameters;
   if (sort !== undefined && !bottleneckSorts.includes(sort)) {
-    throw new InvalidParameterError(`sort must be one of ${bottleneckSorts.join(", ")}, got ${String(sort)}`);
+    throw new InvalidParameterError(`sort must be one of ${bottleneckSorts.join(", ")}, got ${sort}`);
   }
 }

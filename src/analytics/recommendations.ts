@@ -94,19 +94,22 @@ const remedyWords: Readonly<Record<Finding["remedy"], string>> = {
   raise_pool_size: "raise max_connections in [database], or run fewer steps at once",
 };
 
+const sentences: Readonly<
+  Record<Finding["code"], (step: string, evidence: Finding["evidence"], remedy: string) => string>
+> = {
+  high_error_rate: (step, e, remedy) =>
+    `${step} fails in ${percent(e["error_rate"])} of its executions (${e["error_count"]} of ${e["execution_count"]}): ${remedy}.`,
+  slow_step: (step, e, remedy) => `${step} takes ${(e["run_seconds"] ?? 0).toFixed(1)} s on average: ${remedy}.`,
+  pool_saturated: (_, e, remedy) =>
+    `${percent(e["database_pool_utilization"])} of the database pool is in use: ${remedy}.`,
+};
+
 function sentence({ code, subject, evidence, remedy }: Finding): string {
   const step =
     subject === null
       ? ""
       : `Step ${subject.step_name} of ${subject.namespace_name}/${subject.task_name} ${subject.version}`;
-  switch (code) {
-    case "high_error_rate":
-      return `${step} fails in ${percent(evidence["error_rate"])} of its executions (${evidence["error_count"]} of ${evidence["execution_count"]}): ${remedyWords[remedy]}.`;
-    case "slow_step":
-      return `${step} takes ${(evidence["run_seconds"] ?? 0).toFixed(1)} s on average: ${remedyWords[remedy]}.`;
-    case "pool_saturated":
-      return `${percent(evidence["database_pool_utilization"])} of the database pool is in use: ${remedyWords[remedy]}.`;
-  }
+  return sentences[code](step, evidence, remedyWords[remedy]);
 }
 
 function percent(fraction: number | undefined): string {

@@ -45,9 +45,9 @@ export class SingleFlight<Value> {
   /** Joins the flight there is, or begins `run`. Its signal aborts at the deadline, when its callers are told. */
   board(key: string, run: (signal: AbortSignal) => Promise<Landing<Value>>): Boarding<Value> {
     const existing = this.#flights.get(key);
-    if (existing !== undefined)
+    if (existing !== undefined) {
       return { role: existing.state === "failed" ? "paused" : "follower", value: existing.value };
-
+    }
     const flight = new Flight<Value>();
     this.#flights.set(key, flight);
     void this.#fly(key, flight, run);

@@ -44,8 +44,9 @@ async function changeTask(
     text: `select state, done from tasker.${name}($1, $2, $3)`,
     values: [taskId, by.actor, by.reason],
   });
-  if (row === undefined || row.state === null) throw new NotFoundError(`There is no task ${taskId}`);
-  if (!row.done) throw new WrongStateError(`Task ${taskId} is ${row.state}: ${rule}`);
+  const { state = null, done = false } = row ?? {};
+  if (state === null) throw new NotFoundError(`There is no task ${taskId}`);
+  if (!done) throw new WrongStateError(`Task ${taskId} is ${state}: ${rule}`);
 }
 
 /**
@@ -86,11 +87,10 @@ export async function resolveStep(sql: Sql, stepId: string, by: Operator, output
 }
 
 function namespaceOf(row: StepChange | undefined, stepId: string, rule: string): number {
-  if (row === undefined || row.step_state === null || row.namespace_id === null) {
+  const { step_state = null, task_state = null, namespace_id = null, done = false } = row ?? {};
+  if (step_state === null || task_state === null || namespace_id === null) {
     throw new NotFoundError(`There is no step ${stepId}`);
   }
-  if (!row.done) {
-    throw new WrongStateError(`Step ${stepId} is ${row.step_state} and its task ${String(row.task_state)}: ${rule}`);
-  }
-  return row.namespace_id;
+  if (!done) throw new WrongStateError(`Step ${stepId} is ${step_state} and its task ${task_state}: ${rule}`);
+  return namespace_id;
 }

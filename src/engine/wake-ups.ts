@@ -2,10 +2,14 @@ import type { Sql } from "../postgres/sql.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logging.ts";
 
-/** The channel on which workers learn that steps became claimable; the payload is a namespace's id. */
-export const workChannel = "tasker_work";
-/** The channel on which workers learn of cancelled tasks; the payload is the task's id. */
-export const cancelChannel = "tasker_cancelled";
+/** The channel on which processes tell each other: `work:` and a namespace's id, `cancelled:` and a task's id. */
+export const noticeChannel = "tasker";
+
+/** What a notice on the channel says; null when it is none of ours. */
+export function parseNotice(payload: string): { readonly kind: "work" | "cancelled"; readonly id: string } | null {
+  const [kind, id = ""] = payload.split(":");
+  return kind === "work" || kind === "cancelled" ? { kind, id } : null;
+}
 
 /** NOTIFY takes a lock of the whole cluster at commit: no more than one per namespace in this time. */
 const gapMs = 5;
@@ -25,6 +29,7 @@ export class WakeUps {
   readonly #listeners = new Set<Listener>();
   readonly #due = new Set<number>();
   #scheduled = false;
+  #closed = false;
   #failing = false;
 
   constructor(sql: Sql, clock: Clock, logger: Logger) {
@@ -44,7 +49,7 @@ export class WakeUps {
     if (namespaceIds.length === 0) return;
     for (const listener of this.#listeners) listener(namespaceIds);
     for (const id of namespaceIds) this.#due.add(id);
-    if (this.#scheduled) return;
+    if (this.#scheduled || this.#closed) return;
     this.#scheduled = true;
     this.#clock.schedule(gapMs, () => void this.#send(), { unref: true });
   }
@@ -52,12 +57,18 @@ export class WakeUps {
   /** Wakes others from within a caller's transaction: the notice is sent when that commits. */
   static async notifyWithin(sql: Sql, namespaceIds: readonly number[]): Promise<void> {
     await sql.query({
-      text: "select pg_notify($1, id::text) from unnest($2::integer[]) id",
-      values: [workChannel, namespaceIds],
+      text: "select pg_notify($1, 'work:' || id) from unnest($2::integer[]) id",
+      values: [noticeChannel, namespaceIds],
     });
   }
 
+  /** Sends nothing from now on: the database is about to be closed. */
+  close(): void {
+    this.#closed = true;
+  }
+
   async #send(): Promise<void> {
+    if (this.#closed) return;
     const ids = [...this.#due];
     this.#due.clear();
     this.#scheduled = false;

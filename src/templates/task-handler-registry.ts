@@ -47,9 +47,8 @@ export class TaskHandlerRegistry {
    */
   async register(definitions: readonly AnyTaskDefinition[]): Promise<void> {
     // All are checked before the first is written.
-    const specs = definitions.map((definition) => definition.spec);
-    for (const [index, definition] of definitions.entries()) {
-      const spec = specs[index]!;
+    const checked = definitions.map((definition) => ({ definition, spec: definition.spec }));
+    for (const { definition, spec } of checked) {
       const registered = await registerTemplate(
         this.#database,
         spec,

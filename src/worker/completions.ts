@@ -25,7 +25,7 @@ export class Completions {
   readonly #onSettled: (batch: readonly Settlement[], settled: Settled) => void;
   #queue: Settlement[] = [];
   #flushing: Promise<void> | undefined;
-  #abandoned = new AbortController();
+  readonly #abandoned = new AbortController();
 
   constructor(options: {
     readonly sql: Sql;

@@ -8,7 +8,7 @@ import { PeriodicService, type Service } from "../runtime/lifecycle.ts";
 import type { Logger } from "../runtime/logging.ts";
 import type { Metrics } from "../runtime/metrics.ts";
 import type { RegisteredStep, TaskHandlerRegistry } from "../templates/task-handler-registry.ts";
-import { runAttempt } from "./attempt.ts";
+import { type AttemptResult, runAttempt } from "./attempt.ts";
 import { Completions } from "./completions.ts";
 import { LeaseLostError, WorkerStoppingError } from "./handler-error.ts";
 
@@ -48,11 +48,12 @@ export class Worker implements Service {
   readonly name = "worker";
   readonly id = newId();
   readonly #options: WorkerOptions;
-  readonly #completions: Completions;
+  #completions: Completions;
   readonly #renewal: PeriodicService;
   readonly #running = new Map<string, Running>();
   #stopping = new AbortController();
   #loop: Promise<void> | undefined;
+  #stopped: Promise<void> | undefined;
   #wake: () => void = () => {};
   #woken = false;
   #unsubscribe: () => void = () => {};
@@ -60,14 +61,7 @@ export class Worker implements Service {
 
   constructor(options: WorkerOptions) {
     this.#options = options;
-    this.#completions = new Completions({
-      sql: options.database,
-      clock: options.clock,
-      logger: options.logger,
-      batchMax: options.completionBatch,
-      actor: `worker:${this.id}`,
-      onSettled: (batch, settled) => this.#settled(batch, settled),
-    });
+    this.#completions = this.#openCompletions();
     this.#renewal = new PeriodicService({
       name: "lease renewal",
       intervalMs: options.leaseRenewMs,
@@ -77,9 +71,23 @@ export class Worker implements Service {
     });
   }
 
+  #openCompletions(): Completions {
+    const { database, clock, logger, completionBatch } = this.#options;
+    return new Completions({
+      sql: database,
+      clock,
+      logger,
+      batchMax: completionBatch,
+      actor: `worker:${this.id}`,
+      onSettled: (batch, settled) => this.#settled(batch, settled),
+    });
+  }
+
   async start(): Promise<void> {
+    await this.#stopped;
     if (this.#loop !== undefined) return;
     this.#stopping = new AbortController();
+    this.#completions = this.#openCompletions();
     this.#unsubscribe = this.#options.wakeUps.onWork(() => this.nudge());
     await this.#renewal.start();
     this.#loop = this.#claimLoop();
@@ -89,24 +97,26 @@ export class Worker implements Service {
    * Stops claiming, waits for handlers until the deadline, aborts those that are left and gives their steps back without
    * costing the attempt; records what ended.
    */
-  async stop(): Promise<void> {
+  stop(): Promise<void> {
+    this.#stopped ??= this.#stop().finally(() => {
+      this.#stopped = undefined;
+    });
+    return this.#stopped;
+  }
+
+  async #stop(): Promise<void> {
     if (this.#loop === undefined) return;
-    const { clock, logger, shutdownTimeoutMs, database } = this.#options;
+    const { logger, shutdownTimeoutMs, database } = this.#options;
     this.#unsubscribe();
     this.#stopping.abort();
     await this.#loop;
-    this.#loop = undefined;
-    const over = new AbortController();
-    const handlers = Promise.all([...this.#running.values()].map((running) => running.done)).then(() => over.abort());
-    await Promise.race([handlers, sleep(clock, shutdownTimeoutMs, over.signal)]);
+    await this.#atMost(shutdownTimeoutMs, Promise.all([...this.#running.values()].map((running) => running.done)));
     const left = [...this.#running.values()];
+    // From here on what their handlers still send is dropped.
     this.#running.clear();
     for (const { controller } of left) controller.abort(new WorkerStoppingError("the worker stops"));
     // What ended is recorded, but an unreachable database does not hold the stop for ever.
-    const drained = this.#completions.drained().then(() => over.abort());
-    const patience = new AbortController();
-    void drained.then(() => patience.abort());
-    await Promise.race([drained, sleep(clock, shutdownTimeoutMs, patience.signal)]);
+    await this.#atMost(shutdownTimeoutMs, this.#completions.drained());
     this.#completions.abandon();
     await this.#renewal.stop();
     if (left.length > 0) {
@@ -120,7 +130,13 @@ export class Worker implements Service {
         logger.warn({ err: error, steps: left.length }, "leases could not be returned; they will run out");
       }
     }
-    this.#running.clear();
+    this.#loop = undefined;
+  }
+
+  async #atMost(timeoutMs: number, work: Promise<unknown>): Promise<void> {
+    const over = new AbortController();
+    await Promise.race([work, sleep(this.#options.clock, timeoutMs, over.signal)]);
+    over.abort();
   }
 
   /** Looks for work now. */
@@ -193,20 +209,21 @@ export class Worker implements Service {
 
   #run(step: RegisteredStep, claim: Claim): void {
     const controller = new AbortController();
-    const key = keyOf(claim);
     const { database, registry, clock } = this.#options;
     const host = { sql: database, registry, clock, random: Math.random };
-    const done = runAttempt(host, step, claim, controller).then((result) => {
-      const wasFull = this.#running.size >= this.#options.concurrency;
-      // Not there any more: the worker gave the step back when it stopped.
-      if (!this.#running.delete(key)) return;
-      if (wasFull) this.nudge();
-      // A handler that failed because it was told to stop says nothing about the step.
-      const { reason } = controller.signal;
-      if (reason instanceof LeaseLostError && result.end.state !== "complete") return;
-      this.#completions.add({ claim, owner: this.id, end: result.end, runUs: result.runUs });
-    });
-    this.#running.set(key, { claim, controller, done });
+    const done = runAttempt(host, step, claim, controller).then((result) => this.#ended(claim, controller, result));
+    this.#running.set(keyOf(claim), { claim, controller, done });
+  }
+
+  #ended(claim: Claim, controller: AbortController, result: AttemptResult): void {
+    const wasFull = this.#running.size >= this.#options.concurrency;
+    // Not there any more: the worker gave the step back when it stopped.
+    if (!this.#running.delete(keyOf(claim))) return;
+    if (wasFull) this.nudge();
+    // A handler that failed because its lease was lost says nothing about the step.
+    const reason: unknown = controller.signal.reason;
+    if (reason instanceof LeaseLostError && result.end.state !== "complete") return;
+    this.#completions.add({ claim, owner: this.id, end: result.end, runUs: result.runUs });
   }
 
   #settled(batch: readonly Settlement[], settled: Settled): void {

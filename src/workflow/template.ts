@@ -106,9 +106,7 @@ export function definitionHash(spec: TemplateSpec, inputSchema: unknown): string
 
 /** The hash of the steps' names and dependencies alone: it may not change under one version once tasks exist. */
 export function graphHash(spec: TemplateSpec): string {
-  return sha256(
-    JSON.stringify(spec.steps.map((s) => [s.name, s.after.toSorted()]).toSorted(([a], [b]) => (a! < b! ? -1 : 1))),
-  );
+  return sha256(JSON.stringify(spec.steps.map((s) => JSON.stringify([s.name, s.after.toSorted()])).toSorted()));
 }
 
 function policyOf(step: StepSpec): readonly number[] {

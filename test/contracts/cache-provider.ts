@@ -186,11 +186,10 @@ function play(
   provider: CacheProvider,
   advance: (ms: number) => Promise<void>,
 ): Promise<string | number | undefined | void> {
-  if (step.do === "get") return provider.get(step.key);
+  if (step.do === "advance") return advance(step.ms);
   if (step.do === "set") return provider.set(step.key, step.value, step.ttlMs);
-  if (step.do === "delete") return provider.delete(step.key);
   if (step.do === "deletePattern") return provider.deletePattern(step.pattern);
-  return advance(step.ms);
+  return step.do === "get" ? provider.get(step.key) : provider.delete(step.key);
 }
 
 class Model {
