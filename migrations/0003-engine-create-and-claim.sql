@@ -172,7 +172,7 @@ declare
   v_tasks uuid[];
 begin
   with candidates as materialized (
-    select id, state from tasker.workflow_steps
+    select id, state, priority, available_at from tasker.workflow_steps
       where state in ('enqueued', 'waiting_for_retry') and available_at <= v_now and named_step_id = any (p_named_step_ids)
       order by priority desc, available_at, id limit p_limit for update skip locked),
   claimed as (
@@ -180,8 +180,10 @@ begin
         lease_expires_at = v_now + p_lease_ms * interval '1 millisecond', attempt = s.attempt + 1,
         started_at = greatest(coalesce(s.started_at, s.ready_at), v_now),
         first_started_at = coalesce(s.first_started_at, greatest(s.ready_at, v_now))
-      from candidates c where s.id = c.id returning s.id, s.task_id, c.state)
-  select array_agg(id), array_agg(state), array_agg(distinct task_id) into v_ids, v_from, v_tasks from claimed;
+      from candidates c where s.id = c.id returning s.id, s.task_id, c.state, c.priority, c.available_at)
+  select array_agg(id order by priority desc, available_at, id), array_agg(state order by priority desc, available_at, id),
+      array_agg(distinct task_id)
+    into v_ids, v_from, v_tasks from claimed;
   if v_ids is null then
     return;
   end if;
@@ -190,7 +192,9 @@ begin
   return query
     select s.id, s.task_id, s.named_step_id, t.revision_id, s.life, s.attempt, s.failed_attempts, t.input, t.input_checked, parents.results,
         t.correlation_id
-      from tasker.workflow_steps s join tasker.tasks t on t.id = s.task_id
+      from unnest(v_ids) with ordinality c(id, n)
+      join tasker.workflow_steps s on s.id = c.id
+      join tasker.tasks t on t.id = s.task_id
       left join lateral (
         select jsonb_object_agg(n.name, r.output) as results
           from tasker.workflow_step_edges e
@@ -198,8 +202,7 @@ begin
           join tasker.named_steps n on n.id = p.named_step_id
           left join tasker.workflow_step_results r on r.step_id = p.id and r.succeeded
           where e.child_step_id = s.id) parents on true
-      where s.id = any (v_ids)
-      order by s.priority desc, s.ready_at, s.id;
+      order by c.n;
 end $$;
 
 -- Prolongs the leases a worker still holds and returns their steps; the others are lost, and their handlers must stop.

@@ -13,7 +13,8 @@ begin
   changed as (
     update tasker.workflow_steps c set unmet_dependencies = c.unmet_dependencies - n.parents,
         state = case when free then 'enqueued' else c.state end,
-        ready_at = case when free then p_at else c.ready_at end,
+        -- As at creation: a start that was asked to be later is not waiting for a worker.
+        ready_at = case when free then greatest(p_at, c.run_at) else c.ready_at end,
         available_at = case when free then greatest(p_at, c.run_at) else c.available_at end,
         released_by = case when free then n.last else c.released_by end
       from counted n join tasker.workflow_steps before on before.id = n.id
@@ -84,11 +85,10 @@ begin
       from input i
       where s.id = i.step_id and s.state = 'in_progress' and s.life = i.life and s.attempt = i.attempt and s.lease_owner = i.owner
         and (i.expired is not true or s.lease_expires_at < v_at)
-      returning s.id, s.life, s.attempt, s.state, s.run_us),
+      returning s.id, s.life, s.attempt, s.state, s.run_us, i.output, i.error),
   recorded as (
     insert into tasker.workflow_step_results (step_id, life, attempt, succeeded, output, error, run_us, recorded_at)
-    select s.id, s.life, s.attempt, s.state = 'complete', i.output, i.error, s.run_us, v_at
-      from settled s join input i on i.step_id = s.id and i.life = s.life and i.attempt = s.attempt)
+    select id, life, attempt, state = 'complete', output, error, run_us, v_at from settled)
   select coalesce(array_agg(id), '{}'), coalesce(array_agg(id) filter (where state = 'complete'), '{}')
     into accepted, v_completed from settled;
   ended_tasks := '{}';

@@ -22,13 +22,13 @@ begin
     from (select s.id, s.state, s.started_at from tasker.workflow_steps s
       where s.task_id = p_task and s.finished_at is null order by s.id for no key update) l;
   update tasker.workflow_steps s set state = 'cancelled', finished_at = v_at, lease_owner = null, lease_expires_at = null,
-      available_at = null, run_us = coalesce(s.run_us, tasker.microseconds(v_at - s.started_at))
+      available_at = null, run_us = case when s.state = 'in_progress' then tasker.microseconds(v_at - s.started_at) else s.run_us end
     where s.id = any (v_ids);
   perform tasker.log_step_changes(v_ids, v_from, v_at, p_actor, p_reason);
   update tasker.tasks t set state = 'cancelled', unfinished_steps = 0, runnable_steps = 0, ended_at = v_at, changed_at = v_at
     where t.id = p_task;
   perform tasker.log_task_changes(array[p_task], array[v_task.state], v_at, p_actor, p_reason);
-  perform pg_notify('tasker_cancelled', p_task::text);
+  perform pg_notify('tasker', 'cancelled:' || p_task);
   state := 'cancelled';
   done := true;
 end $$;

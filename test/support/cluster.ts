@@ -1,7 +1,9 @@
+import { type ChildProcess, spawn } from "node:child_process";
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
+import { runningPostmaster } from "../../src/postgres/embedded/postmaster-file.ts";
 import { startEmbeddedPostgres } from "../../src/postgres/embedded/start.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 
@@ -22,46 +24,47 @@ const settings = {
   max_connections: "300",
 };
 
-/** Starts a cluster in a temporary folder, which `stop` removes. */
+/** Starts a cluster in a temporary folder. It is gone after `stop`, and soon after this process, however that ends. */
 export async function startTestCluster(): Promise<TestCluster> {
   const folder = mkdtempSync(join(tmpdir(), "tasker-test-"));
   // Root's server runs as nobody, who must be able to get in here.
   chmodSync(folder, 0o755);
   const server = await startEmbeddedPostgres({ dataDir: join(folder, "postgres"), clock: systemClock, settings });
+  const folders = [folder, server.dataDir];
+  const janitor = startJanitor(runningPostmaster(join(server.dataDir, "cluster", "data"))?.pid, folders);
   return {
     connectionString: server.connectionString,
     async stop() {
+      janitor.kill("SIGKILL");
       await server.stop();
-      for (const path of [folder, server.dataDir]) rmSync(path, { recursive: true, force: true });
+      for (const path of folders) rmSync(path, { recursive: true, force: true });
     },
   };
 }
 
+/**
+ * A shell that stops the server and removes the folders when this process has ended without doing so: killed by a time-out, by
+ * Ctrl-C, or because it is a single file of tests, which ends by itself. The end of its input tells it.
+ */
+function startJanitor(pid: number | undefined, folders: readonly string[]): ChildProcess {
+  const script = 'read -r _; kill -INT "$0"; sleep 1; rm -rf "$@"; sleep 5; rm -rf "$@"';
+  const janitor = spawn("/bin/sh", ["-c", script, String(pid), ...folders], {
+    cwd: "/",
+    detached: true,
+    stdio: ["pipe", "ignore", "ignore"],
+  });
+  janitor.unref();
+  // A pipe, which does not keep this process alive; the type knows only that it can be written to.
+  if ("unref" in janitor.stdin && typeof janitor.stdin.unref === "function") janitor.stdin.unref();
+  return janitor;
+}
+
 let own: Promise<TestCluster> | undefined;
-let users = 0;
 
 /** The superuser's connection string of this run's cluster; a file that runs without the runner starts one for itself. */
-export async function useCluster(): Promise<string> {
-  users += 1;
+export async function clusterUrl(): Promise<string> {
   const given = process.env[clusterUrlVariable];
   if (given !== undefined) return given;
-  if (own === undefined) {
-    own = startTestCluster();
-    // Hooks of the file run before this: each open database counts as a user.
-    process.on("beforeExit", () => {
-      if (users === 0) void stopOwn();
-    });
-  }
+  own ??= startTestCluster();
   return (await own).connectionString;
-}
-
-/** Ends one use. */
-export function leaveCluster(): void {
-  users -= 1;
-}
-
-async function stopOwn(): Promise<void> {
-  const cluster = own;
-  own = undefined;
-  await (await cluster)?.stop();
 }

@@ -4,7 +4,7 @@ import { migrate } from "../../src/postgres/migrate.ts";
 import { packagedMigrations, readMigrations } from "../../src/postgres/migration-files.ts";
 import { openDatabase } from "../../src/postgres/pool.ts";
 import type { Database } from "../../src/postgres/sql.ts";
-import { leaveCluster, useCluster } from "./cluster.ts";
+import { clusterUrl } from "./cluster.ts";
 
 /** Key of the lock under which the run's template is made: the tests of all files run at the same time. */
 const templateLock = 0x74656d706c61;
@@ -25,18 +25,17 @@ export interface TestDatabase {
  * @param options.migrated false gives an empty one.
  */
 export async function testDatabase(scope: Scope, options: { readonly migrated?: boolean } = {}): Promise<TestDatabase> {
-  const clusterUrl = await useCluster();
-  const admin = openTestPool(clusterUrl, 2);
+  const cluster = await clusterUrl();
+  const admin = openTestPool(cluster, 2);
   const name = `test_${process.pid}_${randomBytes(4).toString("hex")}`;
-  const template = options.migrated === false ? "template0" : await migratedTemplate(admin, clusterUrl);
+  const template = options.migrated === false ? "template0" : await migratedTemplate(admin, cluster);
   await admin.query({ text: `create database ${name} template ${template}` });
-  const url = databaseUrl(clusterUrl, name);
+  const url = databaseUrl(cluster, name);
   const db = openTestPool(url, 20);
   scope.after(async () => {
     await db.close();
     await admin.query({ text: `drop database ${name} with (force)` });
     await admin.close();
-    leaveCluster();
   });
   return { url, db };
 }
@@ -54,7 +53,7 @@ export function openTestPool(connectionString: string, max: number): Database {
 }
 
 /** The name of a database that has the migrations as they are now; made by the first that asks for it. */
-async function migratedTemplate(admin: Database, clusterUrl: string): Promise<string> {
+async function migratedTemplate(admin: Database, cluster: string): Promise<string> {
   const files = await readMigrations(packagedMigrations);
   const hash = createHash("sha256").update(files.map(({ name, checksum }) => name + checksum).join("\n"));
   const name = `tasker_template_${hash.digest("hex").slice(0, 16)}`;
@@ -68,7 +67,7 @@ async function migratedTemplate(admin: Database, clusterUrl: string): Promise<st
     // Not a template yet: left by a run that was killed, or by a migration that failed.
     if (made !== undefined) await admin.query({ text: `drop database ${name} with (force)` });
     await admin.query({ text: `create database ${name}` });
-    const db = openTestPool(databaseUrl(clusterUrl, name), 2);
+    const db = openTestPool(databaseUrl(cluster, name), 2);
     try {
       await migrate(db);
     } finally {
@@ -79,8 +78,8 @@ async function migratedTemplate(admin: Database, clusterUrl: string): Promise<st
   return name;
 }
 
-function databaseUrl(clusterUrl: string, name: string): string {
-  const url = new URL(clusterUrl);
+function databaseUrl(cluster: string, name: string): string {
+  const url = new URL(cluster);
   url.pathname = `/${name}`;
   return url.href;
 }

@@ -163,7 +163,13 @@ export function settle(db: Sql, ...settlements: readonly Settlement[]): Promise<
 }
 
 /** Claims a step, lets its handler run for some seconds of a stopped clock, and completes it. */
-export async function runStep(db: Sql, template: TestTemplate, step: string, seconds = 0, output?: unknown): Promise<void> {
+export async function runStep(
+  db: Sql,
+  template: TestTemplate,
+  step: string,
+  seconds = 0,
+  output?: unknown,
+): Promise<void> {
   const held = await claimStep(db, template, step);
   if (seconds !== 0) await moveClock(db, seconds);
   await settle(db, success(held, output, seconds));
@@ -216,4 +222,11 @@ export async function foldAll(db: Sql): Promise<void> {
     const { watermark } = await one<{ watermark: number }>(db, "select watermark from tasker.fold_state");
     if (watermark > tick) return;
   }
+}
+
+/** Resolves when `count` sessions of this database wait for a row or an advisory lock. It polls: nothing tells of a wait. */
+export async function untilBlocked(db: Sql, count: number): Promise<void> {
+  const text = `select count(distinct l.pid) as waiting from pg_locks l join pg_stat_activity a on a.pid = l.pid
+    where not l.granted and l.locktype in ('transactionid', 'tuple', 'advisory') and a.datname = current_database()`;
+  while ((await one<{ waiting: number }>(db, text)).waiting < count);
 }

@@ -1,4 +1,4 @@
-import { chmodSync, lstatSync, mkdirSync, readdirSync, type Stats, statSync } from "node:fs";
+import { chmodSync, existsSync, lstatSync, mkdirSync, readdirSync, type Stats, statSync } from "node:fs";
 import { dirname, join } from "node:path";
 
 import type { ServerUser } from "./server-user.ts";
@@ -28,9 +28,17 @@ function permits(stats: Stats, user: ServerUser, permission: number): boolean {
  * there stay as they are.
  */
 export function makeFolder(folder: string): void {
-  const first = mkdirSync(folder, { recursive: true });
-  if (first === undefined) return;
-  for (let made = folder; made.length >= first.length; made = dirname(made)) chmodSync(made, 0o755);
+  if (existsSync(folder)) return;
+  // Not mkdir's own recursion: Node 20's never returns where the system says that there is no such folder (in /proc).
+  if (dirname(folder) !== folder) makeFolder(dirname(folder));
+  try {
+    mkdirSync(folder);
+  } catch (error) {
+    // Another process made it in this moment.
+    if (!statSync(folder, { throwIfNoEntry: false })?.isDirectory()) throw error;
+    return;
+  }
+  chmodSync(folder, 0o755);
 }
 
 /** Lets everyone read a folder of ours with all that is in it, and run what its owner can run. */

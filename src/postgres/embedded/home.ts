@@ -1,10 +1,11 @@
-import { createHash } from "node:crypto";
-import { existsSync, readFileSync, realpathSync, statSync, writeFileSync } from "node:fs";
+import { createHash, randomBytes } from "node:crypto";
+import { existsSync, readFileSync, realpathSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { basename, dirname, join, resolve } from "node:path";
+import { dirname, join, resolve } from "node:path";
 
 import { canEnter, makeFolder } from "./access.ts";
 import { EmbeddedPostgresError } from "./embedded-postgres-error.ts";
+import { createExclusively } from "./exclusive-file.ts";
 import { nobody, serverUser } from "./server-user.ts";
 
 /** Folders in which root may keep what the server's user must reach; the first usable one is taken. */
@@ -17,22 +18,23 @@ const pointerName = "location";
  * a parent closed for others). Then it is a system folder named after the asked path, and the asked folder holds a file
  * `location` with its path. Creates what is missing; changes no folder that was there.
  *
+ * The name ends at random, since only the pointer says whose cluster it is: when the asked folder was removed, its successor
+ * begins anew, and when it was moved, the cluster stays with it.
+ *
  * @throws EmbeddedPostgresError `data_dir_unusable`
  */
 export function locateHome(asked: string, parents: readonly string[] = systemFolders): string {
   const folder = createAsked(asked);
   const pointer = join(folder, pointerName);
-  if (existsSync(pointer)) {
-    const target = readPointer(pointer);
-    makeFolder(target);
-    return target;
+  if (!existsSync(pointer)) {
+    const user = serverUser(clusterOf(folder));
+    if (user === undefined || canEnter(folder, user)) return folder;
+    const name = `${createHash("sha256").update(folder).digest("hex").slice(0, 12)}-${randomBytes(4).toString("hex")}`;
+    createExclusively(pointer, `${join(systemFolder(parents), name)}\n`);
   }
-  const user = serverUser(clusterOf(folder));
-  if (user === undefined || canEnter(folder, user)) return folder;
-  const name = `${createHash("sha256").update(folder).digest("hex").slice(0, 16)}-${basename(folder)}`;
-  const home = join(systemFolder(parents), name);
+  // Read even if it was to be written just now: another process may have been faster.
+  const home = readPointer(pointer);
   makeFolder(home);
-  writeFileSync(pointer, `${home}\n`);
   return home;
 }
 
@@ -64,6 +66,7 @@ function createAsked(asked: string): string {
   const folder = resolve(asked);
   try {
     makeFolder(folder);
+    if (!statSync(folder).isDirectory()) throw new Error("not a folder");
     return realpathSync(folder);
   } catch (error) {
     const file = nearest(folder);

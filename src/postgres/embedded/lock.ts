@@ -1,6 +1,7 @@
 import { randomUUID } from "node:crypto";
-import { linkSync, readFileSync, renameSync, rmSync, writeFileSync } from "node:fs";
+import { linkSync, readFileSync, renameSync, rmSync } from "node:fs";
 
+import { createExclusively } from "./exclusive-file.ts";
 import { processIdentity } from "./processes.ts";
 
 /** A lock file that is held. */
@@ -20,10 +21,10 @@ export interface Lock {
  */
 export function tryLock(path: string): Lock | undefined {
   const mine = `${processIdentity(process.pid) ?? process.pid}\n${randomUUID()}\n`;
-  if (!create(path, mine)) {
+  if (!createExclusively(path, mine)) {
     const theirs = read(path);
     if (theirs !== undefined && (isHeld(theirs) || !removeStale(path, theirs))) return undefined;
-    if (!create(path, mine)) return undefined;
+    if (!createExclusively(path, mine)) return undefined;
   }
   return {
     release() {
@@ -35,32 +36,6 @@ export function tryLock(path: string): Lock | undefined {
 function isHeld(content: string): boolean {
   const identity = content.split("\n")[0] ?? "";
   return processIdentity(Number.parseInt(identity, 10)) === identity;
-}
-
-/** Creates the file with its content in one step (`link` fails when the name is taken), so that nobody reads half of it. */
-function create(path: string, content: string): boolean {
-  const draft = `${path}.${randomUUID()}`;
-  writeFileSync(draft, content, { flag: "wx" });
-  try {
-    linkSync(draft, path);
-    return true;
-  } catch (error) {
-    if (errorCode(error) === "EEXIST") return false;
-    return createWithoutLink(path, content);
-  } finally {
-    rmSync(draft, { force: true });
-  }
-}
-
-/** For file systems that have no links: between its creation and its writing the file is empty, which is very short. */
-function createWithoutLink(path: string, content: string): boolean {
-  try {
-    writeFileSync(path, content, { flag: "wx" });
-    return true;
-  } catch (error) {
-    if (errorCode(error) === "EEXIST") return false;
-    throw error;
-  }
 }
 
 /**
@@ -90,8 +65,4 @@ function read(path: string): string | undefined {
   } catch {
     return undefined;
   }
-}
-
-function errorCode(error: unknown): unknown {
-  return error instanceof Error && "code" in error ? error.code : undefined;
 }

@@ -13,7 +13,7 @@ const exitPollMs = 10;
  */
 export function processIdentity(pid: number): string | undefined {
   if (process.platform === "linux") return linuxIdentity(pid);
-  if (!isAlive(pid)) return undefined;
+  if (!isListed(pid)) return undefined;
   if (process.platform === "win32") return String(pid);
   return `${pid} ${spawnSync("ps", ["-o", "lstart=", "-p", String(pid)], { encoding: "utf8" }).stdout.trim()}`;
 }
@@ -31,7 +31,8 @@ function linuxIdentity(pid: number): string | undefined {
   }
 }
 
-function isAlive(pid: number): boolean {
+/** True when the system has a process of this number, be it one that has ended and only waits for its parent to notice. */
+export function isListed(pid: number): boolean {
   try {
     process.kill(pid, 0);
     return true;

@@ -1,0 +1,78 @@
+import { InvalidArgumentError, Option } from "commander";
+import { loadConfig, type Override } from "../config/load.ts";
+import type { Field } from "../config/field.ts";
+import { type Config, type ConfigPath, environmentName, fields } from "../config/schema.ts";
+import { createLogger, type Logger, type LogLevel } from "../runtime/logging.ts";
+import type { CommandContext } from "./context.ts";
+
+/** Options of every command that reads the configuration. */
+export interface SettingsOptions {
+  readonly config?: string;
+  readonly logLevel?: string;
+  readonly debug?: boolean;
+}
+
+/** Names the configuration's file. */
+export function configOption(): Option {
+  return new Option("--config <file>", "the configuration's TOML file (default: what TASKER_CONFIG names, if set)");
+}
+
+/** How much is logged; `byDefault` where a command is quieter than the configuration's default. */
+export function logLevelOption(byDefault?: LogLevel): Option {
+  const expected = fieldOf("logging.level").expected;
+  return settingOption("--log-level <level>", "logging.level", `what is logged to standard error, ${expected}`, byDefault);
+}
+
+/** An option that overrides a key of the configuration: checked as that key is, before anything starts. */
+export function settingOption(
+  flags: string,
+  path: ConfigPath,
+  description: string,
+  byDefault: unknown = fieldOf(path).default,
+): Option {
+  const field = fieldOf(path);
+  const origin = `default: ${environmentName(path)}, else ${String(byDefault)}`;
+  return new Option(flags, `${description} (${origin})`).argParser((text) => {
+    if (field.acceptText(text) === undefined) throw new InvalidArgumentError(`Expected ${field.expected}.`);
+    return text;
+  });
+}
+
+function fieldOf(path: ConfigPath): Field<unknown> {
+  const field = fields.get(path);
+  if (field === undefined) throw new Error(`the configuration has no key ${path}`);
+  return field;
+}
+
+export interface Settings {
+  readonly config: Config;
+  /** JSON lines on standard error, or lines for people when that is a terminal. */
+  readonly logger: Logger;
+}
+
+/**
+ * Reads the configuration of a command.
+ *
+ * @throws ConfigError
+ */
+export function readSettings(
+  { env, terminal }: CommandContext,
+  options: SettingsOptions,
+  overrides: Readonly<Partial<Record<ConfigPath, Override>>> = {},
+  logLevelByDefault?: LogLevel,
+): Settings {
+  const { config: file, debug, logLevel = debug === true ? "debug" : undefined } = options;
+  // Whoever configured the level, in one of the places there are, means it.
+  const isLevelConfigured = [file, env["TASKER_CONFIG"], env[environmentName("logging.level")]].some(Boolean);
+  const config = loadConfig({
+    env,
+    ...(file === undefined ? {} : { file }),
+    overrides: { ...overrides, "logging.level": logLevel ?? (isLevelConfigured ? undefined : logLevelByDefault) },
+  });
+  const logger = createLogger({
+    level: config.logging.level,
+    pretty: terminal.isLogInteractive,
+    destination: { write: (line) => terminal.writeError(line) },
+  });
+  return { config, logger };
+}

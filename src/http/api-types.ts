@@ -1,0 +1,13 @@
+/** The shapes of what the API sends, for its clients. Types only: nothing of this is left at run time. */
+export type {
+  BottleneckAnalysis,
+  Distribution,
+  Finding,
+  LifeParts,
+  PerformanceMetrics,
+  SlowStep,
+  SlowTask,
+} from "../analytics/answers.ts";
+export type { BottleneckParameters, PerformanceParameters } from "../analytics/parameters.ts";
+export type { StepBody, TaskBody } from "./endpoints/get-task.ts";
+export type { HealthCheck } from "./options.ts";

@@ -1,0 +1,26 @@
+import { Type } from "@fastify/type-provider-typebox";
+
+import { bottleneckSorts, defaultBottlenecks } from "../../analytics/parameters.ts";
+import type { HttpServerOptions } from "../options.ts";
+import { choice } from "../schemas.ts";
+import { sendAnswer } from "../send-answer.ts";
+import type { Shell } from "../shell.ts";
+import { bounded, filter } from "./analytics-parameters.ts";
+
+const querystring = Type.Object(
+  {
+    limit: bounded("limit", defaultBottlenecks.limit),
+    min_executions: bounded("min_executions", defaultBottlenecks.min_executions),
+    hours: bounded("hours", defaultBottlenecks.hours),
+    sort: choice(bottleneckSorts, defaultBottlenecks.sort),
+    ...filter,
+  },
+  { additionalProperties: false },
+);
+
+/** `GET /v1/analytics/bottlenecks`: which steps and tasks are slow or fail, and what to do about it. */
+export function addAnalyticsBottlenecks(shell: Shell, { analytics }: HttpServerOptions): void {
+  shell.get("/v1/analytics/bottlenecks", { schema: { querystring } }, async (request, reply) =>
+    sendAnswer(request, reply, await analytics.bottlenecks(request.query)),
+  );
+}

@@ -1,0 +1,19 @@
+import { Type } from "@fastify/type-provider-typebox";
+
+import { defaultPerformance } from "../../analytics/parameters.ts";
+import type { HttpServerOptions } from "../options.ts";
+import { sendAnswer } from "../send-answer.ts";
+import type { Shell } from "../shell.ts";
+import { bounded, filter } from "./analytics-parameters.ts";
+
+const querystring = Type.Object(
+  { hours: bounded("hours", defaultPerformance.hours), ...filter },
+  { additionalProperties: false },
+);
+
+/** `GET /v1/analytics/performance`: how much was done, how well and how fast. */
+export function addAnalyticsPerformance(shell: Shell, { analytics }: HttpServerOptions): void {
+  shell.get("/v1/analytics/performance", { schema: { querystring } }, async (request, reply) =>
+    sendAnswer(request, reply, await analytics.performance(request.query)),
+  );
+}

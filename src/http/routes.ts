@@ -1,0 +1,29 @@
+import { addAnalyticsBottlenecks } from "./endpoints/analytics-bottlenecks.ts";
+import { addAnalyticsPerformance } from "./endpoints/analytics-performance.ts";
+import { addCreateTask } from "./endpoints/create-task.ts";
+import { addGetTask } from "./endpoints/get-task.ts";
+import { addHealth } from "./endpoints/health.ts";
+import { addHealthLive } from "./endpoints/health-live.ts";
+import { addHealthReady } from "./endpoints/health-ready.ts";
+import { addIndex } from "./endpoints/index.ts";
+import { addMetrics } from "./endpoints/metrics.ts";
+import { HealthProbe } from "./health-probe.ts";
+import type { HttpServerOptions } from "./options.ts";
+import { RouteTable } from "./route-table.ts";
+import type { Shell } from "./shell.ts";
+
+/** Adds every endpoint there is. */
+export function addRoutes(shell: Shell, options: HttpServerOptions): void {
+  const routes = new RouteTable(shell);
+  const probe = new HealthProbe(options.health, options.clock);
+  addIndex(shell, routes, options);
+  addCreateTask(shell, options);
+  addGetTask(shell, options);
+  addAnalyticsPerformance(shell, options);
+  addAnalyticsBottlenecks(shell, options);
+  addHealthLive(shell);
+  addHealthReady(shell, probe);
+  addHealth(shell, probe, options);
+  addMetrics(shell, options);
+  routes.refuseOtherMethods();
+}

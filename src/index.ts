@@ -1,0 +1,11 @@
+export { ConfigError } from "./config/config-error.ts";
+export { IdempotencyConflictError, NotFoundError, TaskFailedError, WrongStateError } from "./engine/errors.ts";
+export type { Operator } from "./engine/operate.ts";
+export { EmbeddedPostgresError } from "./postgres/embedded/start.ts";
+export { MigrationError } from "./postgres/migrate.ts";
+export { Tasker, type SubmitWithin, type TaskerOptions, type TaskHandle } from "./tasker.ts";
+export { GraphChangedError, TooManyIdentitiesError, UnknownTemplateError } from "./templates/errors.ts";
+export { defineTask, type StepContext, type StepOptions, type TaskDefinition } from "./workflow/define-task.ts";
+export { InvalidDefinitionError, InvalidPayloadError, PermanentError, RetryableError } from "./workflow/errors.ts";
+export type { Stored } from "./workflow/payload.ts";
+export type { RetryPolicy } from "./workflow/retry.ts";
