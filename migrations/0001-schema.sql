@@ -129,6 +129,8 @@ create table tasker.workflow_steps (
     and ready_at <= first_started_at and first_started_at <= started_at and started_at <= finished_at),
   constraint leased_or_lease_null check ((state = 'in_progress') = (lease_owner is not null)
     and (lease_owner is null) = (lease_expires_at is null)),
+  -- A step that waits without a time from which it may run would never be claimed.
+  constraint claimable_or_available_at_null check ((available_at is not null) = (state in ('enqueued', 'waiting_for_retry'))),
   constraint finished_or_finished_at_null check ((finished_at is not null) =
     (state in ('complete', 'error', 'cancelled', 'resolved_manually', 'skipped', 'blocked')))
 ) with (fillfactor = 80);

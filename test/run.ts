@@ -1,4 +1,8 @@
-/** The test runner: one cluster for all files. `node --import tsx test/run.ts [--long] [files...]` */
+/**
+ * The test runner: one cluster for all files. `node --import tsx test/run.ts [--long] [files...]`
+ *
+ * The cluster is an embedded one, or the one whose superuser TASKER_TEST_CLUSTER_URL names, to try another version of Postgres.
+ */
 import { spawn } from "node:child_process";
 import { randomInt } from "node:crypto";
 import { existsSync, readdirSync } from "node:fs";
@@ -39,7 +43,8 @@ async function runFiles(files: readonly string[], long: boolean): Promise<number
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) {
     process.on(signal, () => interrupted.abort(signal));
   }
-  const cluster = await startTestCluster();
+  const given = process.env[clusterUrlVariable];
+  const cluster = given === undefined ? await startTestCluster() : { connectionString: given, stop: async () => {} };
   try {
     const seed = process.env["TASKER_TEST_SEED"] ?? String(randomInt(0x7fffffff));
     console.log(`random cases: TASKER_TEST_SEED=${seed} repeats them`);

@@ -19,7 +19,8 @@ export function explain(error: unknown): string {
 
 function sentenceOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  if (error instanceof PortInUseError) return `${firstSentence(error.message)}. Choose another with --port (0 takes a free one)`;
+  if (error instanceof PortInUseError)
+    return `${firstSentence(error.message)}. Choose another with --port (0 takes a free one)`;
   const state = sqlStateOf(error);
   if (state === sqlState.invalid_password || state === sqlState.invalid_catalog_name || state === "28000") {
     return `the database refuses the connection: ${error.message}. Correct DATABASE_URL`;

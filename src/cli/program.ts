@@ -1,7 +1,19 @@
 import { Command } from "commander";
 import { version } from "../app.ts";
+import { analyticsCommand } from "./commands/analytics.ts";
+import { configCommand } from "./commands/config.ts";
 import { devCommand } from "./commands/dev.ts";
+import { migrateCommand } from "./commands/migrate.ts";
+import { serveCommand } from "./commands/serve.ts";
+import { workerCommand } from "./commands/worker.ts";
 import type { CommandContext } from "./context.ts";
+
+const examples = `
+Examples:
+  tasker dev                           everything on this machine, with a demo
+  tasker analytics bottlenecks         what is slow
+
+"tasker <command> --help" shows the options and examples of a command.`;
 
 /** The whole command line. */
 export function createProgram(context: CommandContext): Command {
@@ -10,16 +22,14 @@ export function createProgram(context: CommandContext): Command {
     .description("Workflow orchestration on Postgres, with analytics.")
     .version(version, "--version", "print the version")
     .option("--debug", "log everything, and show the stack of an error")
-    .helpOption("--help", "show this help")
-    .helpCommand(false)
-    .configureHelp({ showGlobalOptions: true })
-    .addHelpText("after", `\nSee "tasker <command> --help" for the options and examples of a command.`);
-  for (const command of [devCommand(context)]) {
-    program.addCommand(command);
-  }
+    .addHelpText("after", examples);
+  const commands = [devCommand, serveCommand, workerCommand, migrateCommand, analyticsCommand, configCommand];
+  for (const create of commands) program.addCommand(create(context));
   for (const command of everyCommand(program)) {
     command
       .helpOption("--help", "show this help")
+      .helpCommand(false)
+      .configureHelp({ showGlobalOptions: true })
       .exitOverride()
       .showSuggestionAfterError(true)
       .allowExcessArguments(false)

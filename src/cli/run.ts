@@ -35,7 +35,7 @@ export async function run(args: readonly string[]): Promise<void> {
 
 /** Also true for a command line that could not be parsed. */
 function isDebugging(args: readonly string[]): boolean {
-  return args.includes("--debug") || args.includes("--log-level=debug") || args.join(" ").includes("--log-level debug");
+  return args.includes("--debug") || /--log-level[ =]debug\b/u.test(args.join(" "));
 }
 
 function stackOf(error: Error): string {

@@ -3,6 +3,7 @@ import { loadConfig, type Override } from "../config/load.ts";
 import type { Field } from "../config/field.ts";
 import { type Config, type ConfigPath, environmentName, fields } from "../config/schema.ts";
 import { createLogger, type Logger, type LogLevel } from "../runtime/logging.ts";
+import { CommandError } from "./command-error.ts";
 import type { CommandContext } from "./context.ts";
 
 /** Options of every command that reads the configuration. */
@@ -20,7 +21,12 @@ export function configOption(): Option {
 /** How much is logged; `byDefault` where a command is quieter than the configuration's default. */
 export function logLevelOption(byDefault?: LogLevel): Option {
   const expected = fieldOf("logging.level").expected;
-  return settingOption("--log-level <level>", "logging.level", `what is logged to standard error, ${expected}`, byDefault);
+  return settingOption(
+    "--log-level <level>",
+    "logging.level",
+    `what is logged to standard error, ${expected}`,
+    byDefault,
+  );
 }
 
 /** An option that overrides a key of the configuration: checked as that key is, before anything starts. */
@@ -75,4 +81,19 @@ export function readSettings(
     destination: { write: (line) => terminal.writeError(line) },
   });
   return { config, logger };
+}
+
+/** @throws CommandError when no database is configured: the process of a fleet must not quietly run on one of its own */
+export function requireDatabase({ database }: Config, command: string): void {
+  if (database.url !== "") return;
+  throw new CommandError(
+    `${command} needs a database: DATABASE_URL=postgres://user@host:5432/database ${command} ... ` +
+      `("tasker dev" brings its own)`,
+  );
+}
+
+/** Names the configured database without its credentials. */
+export function databaseHost({ database }: Config): string {
+  const host = URL.canParse(database.url) ? new URL(database.url).host : "";
+  return host === "" ? "the configured database" : host;
 }

@@ -11,27 +11,29 @@ import type { Terminal } from "./terminal.ts";
 export function startReport(terminal: Terminal, clock: Clock, where: string): (progress: StartProgress) => void {
   const startedMs = clock.monotonicMs();
   return (progress) => {
-    const line = lineOf(progress, where);
     const passed = duration((clock.monotonicMs() - startedMs) / 1000).padStart(8);
-    if (line !== undefined) terminal.print(`${terminal.style("dim", passed)}  ${line}`);
+    for (const line of linesOf(progress, where)) terminal.print(`${terminal.style("dim", passed)}  ${line}`);
   };
 }
 
-function lineOf(progress: StartProgress, where: string): string | undefined {
-  switch (progress.phase) {
-    case "connected": {
-      const { embedded, serverVersion } = progress;
-      if (embedded === undefined) return `Postgres ${serverVersion} ready on ${where}`;
-      const { host } = new URL(embedded.connectionString);
-      return `Postgres ${serverVersion} ${embedded.reused ? "found running" : "ready"} on ${host} (data in ${where})`;
-    }
-    case "migrated": {
-      const { length } = progress.applied;
-      return length === 0 ? "migrations: all applied before" : `migrations: ${length} applied`;
-    }
-    case "registered":
-      return progress.templates === 0 ? undefined : `${plural(progress.templates, "template")} registered`;
-    case "listening":
-      return progress.address === undefined ? undefined : `listening on ${progress.address}`;
+function linesOf(progress: StartProgress, where: string): string[] {
+  if (progress.phase === "connected") return [databaseLine(progress, where)];
+  if (progress.phase === "migrated") return [migrationsLine(progress.applied.length)];
+  if (progress.phase === "registered") {
+    return progress.templates === 0 ? [] : [`${plural(progress.templates, "template")} registered`];
   }
+  return progress.address === undefined ? [] : [`listening on ${progress.address}`];
+}
+
+function databaseLine(
+  { embedded, serverVersion }: Extract<StartProgress, { readonly phase: "connected" }>,
+  where: string,
+): string {
+  if (embedded === undefined) return `Postgres ${serverVersion} ready on ${where}`;
+  const { host } = new URL(embedded.connectionString);
+  return `Postgres ${serverVersion} ${embedded.reused ? "found running" : "ready"} on ${host} (data in ${where})`;
+}
+
+function migrationsLine(applied: number): string {
+  return applied === 0 ? "migrations: all applied before" : `migrations: ${applied} applied`;
 }

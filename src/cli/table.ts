@@ -9,7 +9,7 @@ const gap = "  ";
 /** Lays rows out below their headings; the widest cell sets a column's width. */
 export function table(columns: readonly Column[], rows: readonly (readonly string[])[]): string[] {
   const lines = [columns.map((column) => column.heading), ...rows];
-  const widths = columns.map((_, index) => Math.max(...lines.map((cells) => width(cells[index] ?? ""))));
+  const widths = columns.map((_, index) => Math.max(...lines.map((cells) => (cells[index] ?? "").length)));
   return lines.map((cells) =>
     columns
       .map(({ align }, index) => pad(cells[index] ?? "", widths[index] ?? 0, align ?? "left"))
@@ -19,11 +19,6 @@ export function table(columns: readonly Column[], rows: readonly (readonly strin
 }
 
 function pad(text: string, columns: number, align: "left" | "right"): string {
-  const blanks = " ".repeat(Math.max(0, columns - width(text)));
+  const blanks = " ".repeat(Math.max(0, columns - text.length));
   return align === "left" ? text + blanks : blanks + text;
-}
-
-/** In characters as a reader counts them. */
-function width(text: string): number {
-  return [...text].length;
 }

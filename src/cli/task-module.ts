@@ -41,13 +41,19 @@ function reasonOf(error: unknown): string {
 }
 
 function definitionsOf(module: object): AnyTaskDefinition[] {
-  const exported = Object.values(module).flatMap((value: unknown) => (Array.isArray(value) ? (value as unknown[]) : [value]));
+  const exported = Object.values(module).flatMap((value: unknown) =>
+    Array.isArray(value) ? (value as unknown[]) : [value],
+  );
   return [...new Set(exported)].filter(isDefinition);
 }
 
 /** By its shape: the module may bring another copy of this package. */
 function isDefinition(value: unknown): value is AnyTaskDefinition {
   return (
-    typeof value === "object" && value !== null && "handlerOf" in value && typeof value.handlerOf === "function" && "spec" in value
+    typeof value === "object" &&
+    value !== null &&
+    "handlerOf" in value &&
+    typeof value.handlerOf === "function" &&
+    "spec" in value
   );
 }

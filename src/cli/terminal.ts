@@ -57,7 +57,9 @@ export class Terminal {
     if (!this.isInteractive) return;
     // One that wraps could not be cleared again. A terminal that does not know its width says 0.
     const { columns = 0 } = this.#out;
-    this.#live = text.slice(0, (columns === 0 ? 80 : columns) - 1);
+    const shown = text.slice(0, (columns === 0 ? 80 : columns) - 1);
+    if (shown === this.#live) return;
+    this.#live = shown;
     this.#out.write(clearLine + this.#live);
   }
 

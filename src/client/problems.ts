@@ -25,7 +25,8 @@ export function problemOf(url: string, status: number, text: string, headers: He
 /** Why no answer came, in words. fetch hides the reason one or two causes down. */
 export function reasonOf(error: unknown): string {
   if (!(error instanceof Error)) return String(error);
-  if (error instanceof AggregateError && error.message === "" && error.errors.length > 0) return reasonOf(error.errors[0]);
+  if (error instanceof AggregateError && error.message === "" && error.errors.length > 0)
+    return reasonOf(error.errors[0]);
   return error.cause instanceof Error ? reasonOf(error.cause) : error.message;
 }
 

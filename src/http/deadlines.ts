@@ -33,7 +33,7 @@ export class Deadlines<Request> {
     return this.#options.clock.monotonicMs() - begunMs;
   }
 
-  /** The requests that have no answer yet, or whose answer is still being sent. */
+  /** The requests that have no answer yet. */
   get underway(): Iterable<Request> {
     return this.#begun.keys();
   }

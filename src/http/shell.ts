@@ -18,6 +18,7 @@ import { answerMalformed } from "./malformed.ts";
 import type { HttpServerOptions } from "./options.ts";
 import { sendProblem } from "./problem.ts";
 import { problemOf } from "./problem-of.ts";
+import { rememberingParser } from "./query.ts";
 import { requestIdOf } from "./request-id.ts";
 import { compileValidator } from "./validation.ts";
 
@@ -56,7 +57,7 @@ export function createShell(options: HttpServerOptions): Shell {
     requestIdHeader: false,
     // Requests on connections that are already open are answered while the server stops.
     return503OnClosing: false,
-    routerOptions: { maxParamLength: pathPartMax },
+    routerOptions: { maxParamLength: pathPartMax, querystringParser: rememberingParser() },
     clientErrorHandler: answerMalformed,
     frameworkErrors: (error, request, reply) => fail(error, request, reply),
   });
@@ -92,21 +93,20 @@ export function createShell(options: HttpServerOptions): Shell {
     } else next();
   });
 
-  let stopping = false;
-  shell.addHook("preClose", (done) => {
-    stopping = true;
-    for (const reply of deadlines.underway) reply.header("connection", "close");
-    done();
-  });
-
-  shell.addHook("onResponse", (request, reply, next) => {
+  // When the answer is handed over, not when the socket has taken it: listening to each response costs more than this.
+  shell.addHook("onSend", (request, reply, _payload, next) => {
     const durationMs = deadlines.end(reply);
     const about = aboutRequest(request);
     metrics.httpRequests.add(1, { route: about.route, status: String(reply.statusCode) });
     if (durationMs !== undefined && durationMs > slowMs) log.slow(about, reply.statusCode, durationMs);
-    // A connection that was kept for further requests would hold up the stop until it is given up.
-    if (stopping) shell.server.closeIdleConnections();
     next();
+  });
+
+  shell.addHook("preClose", (done) => {
+    // Connections that are kept for further requests would hold up the stop.
+    for (const reply of deadlines.underway) reply.header("connection", "close");
+    shell.server.keepAliveTimeout = 1;
+    done();
   });
 
   // Any other type is refused: a page of another site can send forms and plain text without asking first.

@@ -24,10 +24,19 @@ export function compileValidator(schema: unknown, part: string | undefined): (va
   if (!Type.IsObject(schema) || !isPart(part)) throw new TypeError(`There is no validation of ${part} by this schema`);
   const whole = Compile(schema);
   const fields = new Fields(schema, parts[part]);
-  const isQuery = part === "querystring";
-  return (given) => {
-    const value = isQuery ? fields.read(given) : given;
-    return whole.Check(value) ? { value } : { error: new InvalidRequestError(parts[part].code, fields.issues(value)) };
+  const validate = (value: unknown): object =>
+    whole.Check(value) ? { value } : { error: new InvalidRequestError(parts[part].code, fields.issues(value)) };
+  if (part !== "querystring") return validate;
+
+  const known = new WeakMap<object, object>();
+  return (query) => {
+    if (typeof query !== "object" || query === null) return validate(query);
+    let result = known.get(query);
+    if (result === undefined) {
+      result = validate(Object.freeze(fields.read(query)));
+      known.set(query, result);
+    }
+    return result;
   };
 }
 
@@ -60,13 +69,12 @@ class Fields {
   }
 
   /** The parameters of a query by their types. What cannot be read stays the text it is, and is refused by the check. */
-  read(query: unknown): unknown {
-    if (typeof query !== "object" || query === null) return query;
-    const values: Record<string, unknown> = { ...this.#defaults };
+  read(query: object): Readonly<Record<string, unknown>> {
+    const values = new Map<string, unknown>(Object.entries(this.#defaults));
     for (const [name, value] of Object.entries(query)) {
-      values[name] = this.#integers.has(name) ? integerOf(value) : value;
+      values.set(name, this.#integers.has(name) ? integerOf(value) : value);
     }
-    return values;
+    return Object.fromEntries(values);
   }
 
   /** Everything that is wrong, by name. */

@@ -15,9 +15,9 @@ export interface DatabaseOptions {
   readonly max: number;
   /** How `pg_stat_activity` shows the connections, unless the connection string says otherwise. */
   readonly applicationName: string;
-  /** The server cancels a statement that runs longer (SQLSTATE query_canceled). Default: no limit. */
+  /** The server cancels a statement that runs longer (SQLSTATE query_canceled). Default: as the server is set. */
   readonly statementTimeoutMs?: number;
-  /** The server ends a session that holds a transaction open for so long without a statement. 0: never. */
+  /** The server ends a session that holds a transaction open for so long without a statement. 0: as the server is set. */
   readonly idleInTransactionTimeoutMs: number;
   /** Limit of the wait for a connection, be it a new one or a turn in line. */
   readonly connectTimeoutMs: number;
@@ -50,6 +50,10 @@ class PooledDatabase implements Database {
       keepAlive: true,
     });
     this.#pool.on("error", (error) => {
+      // The sockets of a closed pool still take a moment to end, and how they do is of no interest.
+      if (this.#closing !== undefined) return;
+      // pg-pool hangs the whole client on the error, and a logger would print it.
+      Reflect.deleteProperty(error, "client");
       try {
         options.onError(error);
       } catch {

@@ -8,6 +8,9 @@ export abstract class TaskerError extends Error {
   }
 }
 
+/** The longest wait for another attempt that a handler may ask for. */
+const retryDelayMsMax = 7 * 24 * 3600 * 1000;
+
 /** A handler throws it to ask for another attempt, after `delayMs` (default: the step's backoff), if any is left. */
 export class RetryableError extends TaskerError {
   readonly code = "retryable";
@@ -15,10 +18,11 @@ export class RetryableError extends TaskerError {
 
   constructor(message: string, options?: ErrorOptions & { readonly delayMs?: number }) {
     super(message, options);
-    if (options?.delayMs !== undefined && !(options.delayMs >= 0)) {
-      throw new RangeError(`delayMs must be 0 or more, got ${options.delayMs}`);
+    const delayMs = options?.delayMs;
+    if (delayMs !== undefined && !(delayMs >= 0 && delayMs <= retryDelayMsMax)) {
+      throw new RangeError(`delayMs must be from 0 to ${retryDelayMsMax} (seven days), got ${delayMs}`);
     }
-    this.delayMs = options?.delayMs;
+    this.delayMs = delayMs;
   }
 }
 

@@ -42,6 +42,8 @@ export function decideAfterFailure(
   if (error instanceof RetryableError && error.delayMs !== undefined) {
     return { state: "waiting_for_retry", delayMs: Math.round(error.delayMs) };
   }
-  const ceilingMs = Math.min(policy.maxDelayMs, policy.initialDelayMs * policy.factor ** (failedAttempts - 1));
+  // The power may overflow: an initial delay of 0 times infinity would be no number.
+  const growth = Math.min(policy.factor ** (failedAttempts - 1), Number.MAX_VALUE);
+  const ceilingMs = Math.floor(Math.min(policy.maxDelayMs, policy.initialDelayMs * growth));
   return { state: "waiting_for_retry", delayMs: Math.floor(random * (ceilingMs + 1)) };
 }

@@ -1,9 +1,9 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, spawn, type SpawnOptions } from "node:child_process";
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
+import { Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 
-import { runningPostmaster } from "../../src/postgres/embedded/postmaster-file.ts";
 import { startEmbeddedPostgres } from "../../src/postgres/embedded/start.ts";
 import { systemClock } from "../../src/runtime/clock.ts";
 
@@ -29,33 +29,36 @@ export async function startTestCluster(): Promise<TestCluster> {
   const folder = mkdtempSync(join(tmpdir(), "tasker-test-"));
   // Root's server runs as nobody, who must be able to get in here.
   chmodSync(folder, 0o755);
+  const janitor = startJanitor(folder);
   const server = await startEmbeddedPostgres({ dataDir: join(folder, "postgres"), clock: systemClock, settings });
-  const folders = [folder, server.dataDir];
-  const janitor = startJanitor(runningPostmaster(join(server.dataDir, "cluster", "data"))?.pid, folders);
   return {
     connectionString: server.connectionString,
     async stop() {
       janitor.kill("SIGKILL");
       await server.stop();
-      for (const path of folders) rmSync(path, { recursive: true, force: true });
+      for (const path of [folder, server.dataDir]) rmSync(path, { recursive: true, force: true });
     },
   };
 }
 
+/** $0 is the folder; the cluster may live where the file `location` says. */
+const cleanUp = `
+  read -r _
+  home=$(cat "$0/postgres/location" || echo "$0/postgres")
+  kill -INT "$(head -n 1 "$home/cluster/data/postmaster.pid")"
+  sleep 1; rm -rf "$0" "$home"
+  sleep 5; rm -rf "$0" "$home"`;
+
 /**
- * A shell that stops the server and removes the folders when this process has ended without doing so: killed by a time-out, by
- * Ctrl-C, or because it is a single file of tests, which ends by itself. The end of its input tells it.
+ * A shell that stops the server and removes its folder when this process has ended without doing so: killed by a time-out or by
+ * Ctrl-C, or a single file of tests, which just ends. The end of its input tells it.
  */
-function startJanitor(pid: number | undefined, folders: readonly string[]): ChildProcess {
-  const script = 'read -r _; kill -INT "$0"; sleep 1; rm -rf "$@"; sleep 5; rm -rf "$@"';
-  const janitor = spawn("/bin/sh", ["-c", script, String(pid), ...folders], {
-    cwd: "/",
-    detached: true,
-    stdio: ["pipe", "ignore", "ignore"],
-  });
+function startJanitor(folder: string): ChildProcess {
+  const options = { cwd: "/", detached: true, stdio: ["pipe", "ignore", "ignore"] } satisfies SpawnOptions;
+  const janitor = spawn("/bin/sh", ["-c", cleanUp, folder], options);
   janitor.unref();
-  // A pipe, which does not keep this process alive; the type knows only that it can be written to.
-  if ("unref" in janitor.stdin && typeof janitor.stdin.unref === "function") janitor.stdin.unref();
+  // A pipe, which should not keep this process alive; its type knows only that it can be written to.
+  if (janitor.stdin instanceof Socket) janitor.stdin.unref();
   return janitor;
 }
 

@@ -1,7 +1,7 @@
 import type { TaskOutcome } from "../../engine/read-task.ts";
 import { type TemplateName, templateLabel } from "../../workflow/template.ts";
 import { duration, plural } from "../format.ts";
-import type { Demo } from "./run-demo.ts";
+import type { Demo } from "./demo.ts";
 import { demoDefinitions, type DemoTask, demoTask } from "./workload.ts";
 
 /** Where nobody watches a living line, a line is printed each time so many tasks have ended. */
@@ -12,19 +12,26 @@ const printEach = 20;
  *
  * @returns how they ended; undefined when the process is to stop before that
  */
-export async function runFirstBatch(demo: Demo, firstNumber: number, size: number): Promise<readonly TaskOutcome[] | undefined> {
+export async function runFirstBatch(
+  demo: Demo,
+  firstNumber: number,
+  size: number,
+): Promise<readonly TaskOutcome[] | undefined> {
   const { app, terminal, clock, stop } = demo;
   const startedMs = clock.monotonicMs();
   const passed = (): string => duration((clock.monotonicMs() - startedMs) / 1000);
   // The earlier ones first: steps that take turns would have all tasks end together, at the end.
-  const tasks = Array.from({ length: size }, (_, index) => ({ ...demoTask(firstNumber + index), priority: size - index }));
+  const tasks = Array.from({ length: size }, (_, index) => ({
+    ...demoTask(firstNumber + index),
+    priority: size - index,
+  }));
   const labels = demoDefinitions.map(({ name }) => templateLabel(name)).join(", ");
   terminal.print(`${plural(size, "task")} of ${labels}:`);
   const ids = (await Promise.all(demoDefinitions.map(({ name }) => submit(demo, name, tasks)))).flat();
 
   let ended = 0;
   const wait = async (id: string): Promise<TaskOutcome> => {
-    const outcome = await app.outcomes.wait(id);
+    const outcome = await outcomes.wait(id);
     ended += 1;
     terminal.live(`  ${ended} of ${size} ended, ${passed()}`);
     if (!terminal.isInteractive && ended % printEach === 0) terminal.print(`  ${ended} of ${size} ended, ${passed()}`);
@@ -43,8 +50,15 @@ export async function runFirstBatch(demo: Demo, firstNumber: number, size: numbe
 }
 
 /** Submits those of the tasks that are of one template, in one statement. */
-async function submit({ app }: Demo, template: TemplateName, tasks: readonly (DemoTask & { readonly priority: number })[]): Promise<string[]> {
-  const created = await app.submitter.submit(template, tasks.filter((task) => task.template === template));
+async function submit(
+  { app }: Demo,
+  template: TemplateName,
+  tasks: readonly (DemoTask & { readonly priority: number })[],
+): Promise<string[]> {
+  const created = await submitter.submit(
+    template,
+    tasks.filter((task) => task.template === template),
+  );
   return created.map(({ id }) => id);
 }
 

@@ -7,7 +7,9 @@ interface Kinds {
   readonly "list of texts": readonly string[];
 }
 
-type InputOf<Shape extends Readonly<Record<string, keyof Kinds>>> = { readonly [Key in keyof Shape]: Kinds[Shape[Key]] };
+type InputOf<Shape extends Readonly<Record<string, keyof Kinds>>> = {
+  readonly [Key in keyof Shape]: Kinds[Shape[Key]];
+};
 
 /**
  * A schema by hand, so that the demo needs no library: an object with exactly these properties. In your own tasks take zod,

@@ -17,7 +17,9 @@ export async function showTask(
   if (chosen === undefined) return;
   const task = await client.task(chosen.id, { signal });
   const took = secondsBetween(task.created_at, task.ended_at);
-  terminal.print(terminal.style("bold", `One of them: ${task.namespace}/${task.name}, ${task.state} after ${duration(took)}`));
+  terminal.print(
+    terminal.style("bold", `One of them: ${task.namespace}/${task.name}, ${task.state} after ${duration(took)}`),
+  );
   terminal.print(`  GET /v1/tasks/${task.id}`);
   const columns = [
     { heading: "step" },

@@ -1,5 +1,5 @@
 import { sleep } from "../../runtime/clock.ts";
-import type { Demo } from "./run-demo.ts";
+import type { Demo } from "./demo.ts";
 import { demoTask } from "./workload.ts";
 
 /** Submits a task now and then until the process is to stop. An outage of the database is waited out. */
@@ -7,22 +7,28 @@ export async function streamTasks(demo: Demo, firstNumber: number, intervalMs: n
   const { app, terminal, clock, stop, logger } = demo;
   let [submitted, ended, failing] = [0, 0, false];
   const show = (): void => terminal.live(`${submitted} more started, ${ended} of them ended`);
+  const submitNext = async (number: number): Promise<void> => {
+    const { template, input } = demoTask(number);
+    const [task] = await submitter.submit(template, [{ input }]);
+    submitted += 1;
+    show();
+    if (task !== undefined) void countEnd(task.id);
+  };
+  const countEnd = async (taskId: string): Promise<void> => {
+    try {
+      await outcomes.wait(taskId);
+    } catch {
+      // The process stops first, and nobody counts any more.
+      return;
+    }
+    ended += 1;
+    show();
+  };
   for (let number = firstNumber; !stop.signal.aborted; await sleep(clock, intervalMs, stop.signal)) {
     try {
-      const { template, input } = demoTask(number);
-      const [task] = await app.submitter.submit(template, [{ input }]);
-      [number, submitted, failing] = [number + 1, submitted + 1, false];
-      if (task !== undefined) {
-        // Rejects when the process stops first, and then nobody counts any more.
-        void app.outcomes.wait(task.id).then(
-          () => {
-            ended += 1;
-            show();
-          },
-          () => {},
-        );
-      }
-      show();
+      await submitNext(number);
+      number += 1;
+      failing = false;
     } catch (error) {
       if (!failing && !stop.signal.aborted) logger.warn({ err: error }, "no task can be submitted; trying again");
       failing = true;

@@ -4,6 +4,7 @@ import {
   chownSync,
   existsSync,
   mkdtempSync,
+  readdirSync,
   readFileSync,
   renameSync,
   rmSync,
@@ -63,6 +64,10 @@ export async function createCluster(
   user: ServerUser | undefined,
   durable: boolean,
 ): Promise<Cluster> {
+  // The caller holds the lock, so what is there unfinished was left by a process that was killed.
+  for (const name of readdirSync(home)) {
+    if (name.startsWith("cluster-")) rmSync(join(home, name), { recursive: true, force: true });
+  }
   const unfinished = mkdtempSync(join(home, "cluster-"));
   try {
     const passwordFile = join(unfinished, "password");

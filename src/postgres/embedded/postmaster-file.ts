@@ -11,27 +11,30 @@ export interface Postmaster {
   readonly status: string;
 }
 
-/**
- * The server that runs on a data directory, from its `postmaster.pid`; undefined when there is no file or its process is gone.
- *
- * A file that would hinder the start is removed: Postgres itself looks only at whether there is a process of that number, and
- * refuses when it is some other program that got the number since, or the dead server as long as nobody has reaped it.
- */
+/** The server that runs on a data directory; undefined when there is no file, or its process is gone or another program. */
 export function runningPostmaster(data: string): Postmaster | undefined {
-  const path = join(data, "postmaster.pid");
-  const lines = readLines(path);
-  const pid = Number.parseInt(lines[0] ?? "", 10);
-  if (!Number.isInteger(pid)) return undefined;
-  if (processIdentity(pid) === undefined || commandLine(pid)?.includes(data) === false) {
-    if (isListed(pid)) rmSync(path, { force: true });
-    return undefined;
-  }
+  const lines = readLines(data);
+  const pid = pidIn(lines);
+  if (processIdentity(pid) === undefined || commandLine(pid)?.includes(data) === false) return undefined;
   return { pid, port: Number.parseInt(lines[3] ?? "", 10), status: (lines[7] ?? "").trim() };
 }
 
-function readLines(path: string): string[] {
+/**
+ * Removes a file that would hinder the start, where no server runs. Postgres itself looks only at whether there is a process of
+ * that number: it refuses when some other program got the number since, and as long as nobody has reaped the dead server.
+ * Only for the holder of the lock: nobody else knows that no server is just starting.
+ */
+export function removeStalePostmasterFile(data: string): void {
+  if (runningPostmaster(data) === undefined && isListed(pidIn(readLines(data)))) rmSync(join(data, "postmaster.pid"));
+}
+
+function pidIn(lines: readonly string[]): number {
+  return Number.parseInt(lines[0] ?? "", 10);
+}
+
+function readLines(data: string): string[] {
   try {
-    return readFileSync(path, "utf8").split("\n");
+    return readFileSync(join(data, "postmaster.pid"), "utf8").split("\n");
   } catch {
     return [];
   }

@@ -33,6 +33,7 @@ function linuxIdentity(pid: number): string | undefined {
 
 /** True when the system has a process of this number, be it one that has ended and only waits for its parent to notice. */
 export function isListed(pid: number): boolean {
+  if (!Number.isInteger(pid)) return false;
   try {
     process.kill(pid, 0);
     return true;
@@ -47,7 +48,7 @@ export function commandLine(pid: number): string | undefined {
   try {
     if (process.platform === "linux") return readFileSync(`/proc/${pid}/cmdline`, "utf8").replaceAll("\0", " ");
     if (process.platform === "win32") return undefined;
-    return spawnSync("ps", ["-o", "command=", "-p", String(pid)], { encoding: "utf8" }).stdout;
+    return spawnSync("ps", ["-ww", "-o", "command=", "-p", String(pid)], { encoding: "utf8" }).stdout;
   } catch {
     return undefined;
   }

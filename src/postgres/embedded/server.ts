@@ -8,7 +8,7 @@ import { type Clock, sleep } from "../../runtime/clock.ts";
 import type { Binaries } from "./binaries.ts";
 import { type Cluster, superuser } from "./cluster.ts";
 import { EmbeddedPostgresError } from "./embedded-postgres-error.ts";
-import { type Postmaster, runningPostmaster } from "./postmaster-file.ts";
+import { type Postmaster, removeStalePostmasterFile, runningPostmaster } from "./postmaster-file.ts";
 import { processEnded, runCommand, spawnOptions } from "./processes.ts";
 import type { ServerUser } from "./server-user.ts";
 
@@ -83,6 +83,7 @@ export async function awaitRunning(
  */
 export async function startServer(plan: ServerPlan): Promise<Postmaster> {
   for (;;) {
+    removeStalePostmasterFile(plan.cluster.data);
     const started = await tryStart(plan);
     if (started !== undefined) return started;
     const log = logTail(plan.cluster);
@@ -104,7 +105,9 @@ async function tryStart(plan: ServerPlan): Promise<Postmaster | undefined> {
   const child = spawnServer(plan, await freePort());
   let ended = false;
   let ready = false;
-  child.once("error", () => {
+  let unable: Error | undefined;
+  child.once("error", (error) => {
+    unable = error;
     ended = true;
   });
   child.once("exit", (code, killedBy) => {
@@ -124,6 +127,9 @@ async function tryStart(plan: ServerPlan): Promise<Postmaster | undefined> {
       return undefined;
     }
     await sleep(clock, pollMs);
+  }
+  if (unable !== undefined) {
+    throw new EmbeddedPostgresError("start_failed", "the embedded Postgres could not be run", { cause: unable });
   }
   return undefined;
 }

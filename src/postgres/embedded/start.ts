@@ -45,7 +45,8 @@ export interface EmbeddedPostgres {
  * Any number of processes may ask at the same time; one of them starts the server, and it is the one that stops it. The
  * server listens on 127.0.0.1 only, on a free port, and asks for a random password that only this user can read.
  *
- * A process that is killed leaves the server running; the next one finds and keeps it.
+ * A process that is killed leaves the server running; the next one finds and keeps it. All of them have to run on one machine:
+ * a folder that two containers share is not safe, since neither sees the other's processes.
  *
  * @throws EmbeddedPostgresError with a message that says what to do
  */

@@ -1,4 +1,4 @@
-import type { Sql } from "../../postgres/sql.ts";
+import type { Sql } from "../postgres/sql.ts";
 
 /** How many tasks there are, ended ones included; costs the same however many these are. */
 export async function countTasks(sql: Sql): Promise<number> {

@@ -1,0 +1,18 @@
+import { Command } from "commander";
+import type { CommandContext } from "../context.ts";
+import { bottlenecksCommand } from "./analytics-bottlenecks.ts";
+import { performanceCommand } from "./analytics-performance.ts";
+
+const examples = `
+Examples:
+  tasker analytics performance         how much was done, how well and how fast
+  tasker analytics bottlenecks         which steps and tasks are slow or fail`;
+
+/** `tasker analytics`: what a running server says of its work. */
+export function analyticsCommand(context: CommandContext): Command {
+  return new Command("analytics")
+    .description("Asks a running server how its tasks do.")
+    .addCommand(performanceCommand(context))
+    .addCommand(bottlenecksCommand(context))
+    .addHelpText("after", examples);
+}

@@ -1,0 +1,10 @@
+import { after, test } from "node:test";
+
+import { testDatabase } from "../support/database.ts";
+import { rollupEqualsRecount } from "./rollup.ts";
+
+const { db } = await testDatabase({ after });
+
+test("every figure of every window equals a recount of the facts, in any order of commits and folds", async () => {
+  await rollupEqualsRecount(db, 2000);
+});
