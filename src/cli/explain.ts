@@ -28,7 +28,9 @@ function sentenceOf(error: unknown): string {
   if (isTransient(error)) {
     return `the database cannot be reached: ${reasonOf(error)}. Is it running, and is DATABASE_URL right?`;
   }
-  return error.message === "" ? error.name : error.message;
+  if (error instanceof CommandError || "code" in error) return error.message;
+  // Nobody has foreseen this one, so that its message may not say enough.
+  return `${error.message === "" ? error.name : error.message} (--debug shows where)`;
 }
 
 function reasonOf(error: Error): string {

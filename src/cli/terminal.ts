@@ -64,7 +64,8 @@ export class Terminal {
   }
 
   style(style: Style, text: string): string {
-    return this.#colours ? styleText(style, text) : text;
+    // The streams were looked at already.
+    return this.#colours ? styleText(style, text, { validateStream: false }) : text;
   }
 
   #above(write: () => void): void {

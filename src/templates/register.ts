@@ -58,15 +58,21 @@ export function registerTemplate(
   });
 }
 
-/** Locks the template's row: registrations of one template follow each other, and wait for creations under way. */
+/**
+ * Locks the template's row: registrations of one template follow each other, and wait for creations under way. What is
+ * read comes after the lock, in a statement of its own: one that had to wait would join the row with what it saw before.
+ */
 async function lockTemplate(sql: Sql, spec: TemplateSpec): Promise<CurrentRow | undefined> {
-  const [row] = await sql.query<CurrentRow>({
-    text: `select t.id, t.namespace_id, r.id as revision_id, r.revision, r.definition_hash, r.graph_hash
-      from tasker.named_tasks t
-      join tasker.task_namespaces n on n.id = t.namespace_id
-      left join tasker.named_task_revisions r on r.id = t.current_revision_id
+  const [locked] = await sql.query<{ id: number }>({
+    text: `select t.id from tasker.named_tasks t join tasker.task_namespaces n on n.id = t.namespace_id
       where n.name = $1 and t.name = $2 and t.version = $3 for update of t`,
     values: [spec.namespace, spec.name, spec.version],
+  });
+  if (locked === undefined) return undefined;
+  const [row] = await sql.query<CurrentRow>({
+    text: `select t.id, t.namespace_id, r.id as revision_id, r.revision, r.definition_hash, r.graph_hash
+      from tasker.named_tasks t left join tasker.named_task_revisions r on r.id = t.current_revision_id where t.id = $1`,
+    values: [locked.id],
   });
   return row;
 }

@@ -65,7 +65,11 @@ export class TaskSubmitter {
       await WakeUps.notifyWithin(transaction, [namespaceId]);
       return created;
     }
-    const { created, namespaceId } = await this.#database.transaction((sql) => this.#create(sql, template, tasks));
+    // The statement is a transaction by itself. Only a conflict among several has something to take back.
+    const takesBack = tasks.length > 1 && tasks.some((task) => task.idempotencyKey !== undefined);
+    const { created, namespaceId } = takesBack
+      ? await this.#database.transaction((sql) => this.#create(sql, template, tasks))
+      : await this.#create(this.#database, template, tasks);
     this.#wakeUps.wake([namespaceId]);
     return created;
   }

@@ -9,13 +9,27 @@ export type Stored<T> = unknown extends T
       ? T
       : T extends undefined | void
         ? null
-        : T extends bigint | symbol | ((...args: never[]) => unknown)
+        : T extends bigint | LeftOut
           ? never
           : T extends readonly unknown[]
             ? { -readonly [K in keyof T]: Stored<T[K]> }
             : T extends object
-              ? { [K in keyof T]: Stored<T[K]> }
+              ? StoredObject<T>
               : never;
+
+/** What JSON leaves out of objects. (A bigint it refuses.) */
+type LeftOut = symbol | ((...args: never[]) => unknown);
+
+/** Properties that may be undefined may be missing afterwards; in the objects of JSON nothing else is undefined. */
+type StoredObject<T> = Flat<
+  { [K in keyof T as MayBeMissing<T[K]> extends true ? never : KeptKey<T, K>]: Stored<T[K]> } & {
+    [K in keyof T as MayBeMissing<T[K]> extends true ? KeptKey<T, K> : never]?: Stored<Exclude<T[K], undefined>>;
+  }
+>;
+
+type MayBeMissing<V> = unknown extends V ? false : undefined extends V ? true : false;
+type KeptKey<T, K extends keyof T> = K extends symbol ? never : [T[K]] extends [LeftOut | undefined] ? never : K;
+type Flat<T> = { [K in keyof T]: T[K] };
 
 /** The largest input, output or error, as bytes of JSON. */
 export const payloadBytesMax = 1024 * 1024;

@@ -3,7 +3,7 @@ import { after, test } from "node:test";
 
 import { assessHealth } from "../../src/analytics/health.ts";
 import { testDatabase } from "../support/database.ts";
-import { claimStep, createTask, failStep, moveClock, one, runStep, stopClock } from "../support/engine.ts";
+import { claimStep, createTask, failStep, moveClock, onlyRow, runStep, stopClock } from "../support/engine.ts";
 import { close, ownTemplate, performance, within } from "./support.ts";
 
 const { db } = await testDatabase({ after });
@@ -64,7 +64,7 @@ test("liveness is the share of running steps whose lease has not run out", async
 
 test("the backlog is the age of the oldest step that could be claimed", async () => {
   const template = await ownTemplate(db, { pack: [], send: ["pack"] });
-  const { runAt } = await one<{ runAt: string }>(db, `select tasker.clock() + interval '1 hour' as "runAt"`);
+  const { runAt } = await onlyRow<{ runAt: string }>(db, `select tasker.clock() + interval '1 hour' as "runAt"`);
   await createTask(db, template, { runAt });
   assert.equal((await performance(db, within(template))).health_factors.backlog.score, null, "not before run_at");
   await createTask(db, template);

@@ -4,7 +4,7 @@ import { after, test } from "node:test";
 import fc from "fast-check";
 
 import { testDatabase } from "../support/database.ts";
-import { foldAll, one, stopClock } from "../support/engine.ts";
+import { foldAll, onlyRow, stopClock } from "../support/engine.ts";
 import { randomCases } from "../support/random.ts";
 import { ownTemplate, performance, within } from "./support.ts";
 
@@ -34,7 +34,7 @@ test("percentiles are by nearest rank within 1 %, ordered, and the maximum is ex
   await fc.assert(
     fc.asyncProperty(fc.array(duration, { minLength: 1, maxLength: 120 }), async (durations) => {
       const sorted = durations.toSorted((a, b) => a - b);
-      const { p, max } = await one<{ p: number[]; max: number }>(
+      const { p, max } = await onlyRow<{ p: number[]; max: number }>(
         db,
         `with h as (select tasker.bucket_key(us) as key, count(*) as n from unnest($1::bigint[]) us group by 1)
           select tasker.percentiles(array_agg(key order by key desc), array_agg(n::numeric order by key desc), $2) as p,

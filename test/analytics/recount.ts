@@ -134,14 +134,19 @@ export async function checkWindow(
     values,
   });
   for (const { identity_id: identity } of recount(wanted, from)) {
-    const inBuckets = histograms.flatMap((row) => (row.identity_id === identity ? new Array(row.n).fill(row.us) : []));
+    const inBuckets = histograms.flatMap((row) =>
+      row.identity_id === identity ? Array.from({ length: row.n }, () => row.us) : [],
+    );
     const exact = wanted
       .filter((fact) => fact.identity === identity && fact.outcome === "complete" && fact.endedAt >= (from ?? 0))
       .map(({ durationUs }) => durationUs)
       .toSorted((a, b) => a - b);
     assert.equal(inBuckets.length, exact.length, `durations in the histogram of ${identity} over ${hours} hours`);
     for (const [index, us] of exact.entries()) {
-      assert.ok(Math.abs(inBuckets[index] - us) <= us * 0.01 * (1 + 1e-9), `${inBuckets[index]} stands for ${us}`);
+      assert.ok(
+        Math.abs((inBuckets[index] ?? Number.NaN) - us) <= us * 0.01 * (1 + 1e-9),
+        `${inBuckets[index]} stands for ${us}`,
+      );
     }
   }
 }

@@ -3,7 +3,7 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 
 import type { Database } from "../../src/postgres/sql.ts";
-import { foldAll, one } from "../support/engine.ts";
+import { foldAll, onlyRow } from "../support/engine.ts";
 import { randomCases } from "../support/random.ts";
 import { type Delta, OpenTransaction, write, type Writing } from "./fact-writer.ts";
 import { checkWindow, type Fact, type Microseconds, type Outcome, timestamp } from "./recount.ts";
@@ -146,7 +146,7 @@ class Case {
   }
 
   async #fold(rows: number): Promise<void> {
-    const { folded, more } = await one<{ folded: number; more: boolean }>(
+    const { folded, more } = await onlyRow<{ folded: number; more: boolean }>(
       this.#db,
       "select folded, more from tasker.fold($1)",
       [rows],

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { after, test } from "node:test";
+import { test } from "node:test";
 
 import { testDatabase } from "../support/database.ts";
 import { runs } from "../support/random.ts";

@@ -1,5 +1,5 @@
 import type { Database } from "../../src/postgres/sql.ts";
-import { one } from "../support/engine.ts";
+import { onlyRow } from "../support/engine.ts";
 
 /** How the rollups are read and folded: as they are, or wrongly in one respect, to see that the check notices. */
 export interface Variant {
@@ -25,7 +25,7 @@ export async function alteredCopy(
 ): Promise<string> {
   await db.query({ text: "create schema if not exists tasker_test" });
   const [schema = "", plain = ""] = source.split(".");
-  const { definition } = await one<{ definition: string }>(
+  const { definition } = await onlyRow<{ definition: string }>(
     db,
     `select pg_get_functiondef(p.oid) as definition from pg_proc p join pg_namespace n on n.oid = p.pronamespace
       where n.nspname = $1 and p.proname = $2`,
@@ -67,7 +67,7 @@ export async function compareUnderLoad(
   let checked = 0;
   const isOver = (): boolean => checked >= options.checks || (options.untilFirst === true && found.length > 0);
   const check = async (): Promise<void> => {
-    const totals = await one<Disagreement>(
+    const totals = await onlyRow<Disagreement>(
       db,
       `select (select coalesce(sum(completed), 0) from ${variant.figures}(null, now(), null)) as "all",
         (select coalesce(sum(completed), 0) from ${variant.figures}(now() - interval '24 hours', now(), null)) as lately,

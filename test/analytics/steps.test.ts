@@ -11,7 +11,7 @@ import {
   failStep,
   findStep,
   moveClock,
-  one,
+  onlyRow,
   runStep,
   settle,
   stopClock,
@@ -181,7 +181,7 @@ test("what runs now has no duration yet, and is seen by its number and the age o
 
 test("a step that is to start later does not count as waiting until then", async () => {
   const template = await ownTemplate(db, { pack: [] });
-  const { runAt } = await one<{ runAt: string }>(db, `select tasker.clock() + interval '10 minutes' as "runAt"`);
+  const { runAt } = await onlyRow<{ runAt: string }>(db, `select tasker.clock() + interval '10 minutes' as "runAt"`);
   await createTask(db, template, { runAt });
   await moveClock(db, 600);
   await moveClock(db, 4);
@@ -219,7 +219,7 @@ test("a cancelled attempt has run until its cancellation, one that was only wait
   await cancelTask(db, returned, operator);
 
   const ran = (id: string) =>
-    one<{ run_us: number }>(db, "select run_us from tasker.step_facts where task_id = $1", [id]);
+    onlyRow<{ run_us: number }>(db, "select run_us from tasker.step_facts where task_id = $1", [id]);
   assert.deepEqual(await ran(running), { run_us: 30_000_000 });
   assert.deepEqual(await ran(returned), { run_us: 0 });
 });

@@ -90,7 +90,7 @@ describe("what cannot be done", () => {
   });
 
   test("a password in the message of an error is not shown", () => {
-    assert.equal(explain(new Error("no postgres://app:secret@db/x")), "no postgres://app:***@db/x");
+    assert.match(explain(new Error("no postgres://app:secret@db/x")), /^no postgres:\/\/app:\*\*\*@db\/x /u);
   });
 });
 

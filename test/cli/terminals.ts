@@ -3,8 +3,8 @@ import { Terminal } from "../../src/cli/terminal.ts";
 /** A terminal that keeps what is written to it. */
 export interface RecordedTerminal {
   readonly terminal: Terminal;
-  out(): string;
-  err(): string;
+  readonly out: () => string;
+  readonly err: () => string;
 }
 
 export function recordedTerminal(

@@ -12,7 +12,7 @@ import {
   failStep,
   findStep,
   moveClock,
-  one,
+  onlyRow,
   register,
   runStep,
   statesOf,
@@ -44,7 +44,7 @@ test("a claim carries all that a handler needs, and leases the step", async () =
     results: null,
     correlationId: "c",
   });
-  const lease = await one(
+  const lease = await onlyRow(
     db,
     `select state, lease_owner, lease_expires_at - tasker.clock() = interval '30 s' as "isLong" from tasker.workflow_steps where id = $1`,
     [held.stepId],
@@ -182,7 +182,7 @@ test("a claim's five times are in order, each later than the one before", async 
   await failStep(db, template, "b", { seconds: 4, retryAfterSeconds: 5 });
   await moveClock(db, 6);
   await runStep(db, template, "b", 7);
-  const times = await one<{ seconds: number[] }>(
+  const times = await onlyRow<{ seconds: number[] }>(
     db,
     `select array[extract(epoch from ready_at - created_at), extract(epoch from first_started_at - ready_at),
         extract(epoch from started_at - first_started_at), extract(epoch from finished_at - started_at)]::int[] as seconds
@@ -201,7 +201,7 @@ test("the times stay in order when the clock goes back", async () => {
   await settle(db, success(held));
   await moveClock(db, 100);
   await runStep(db, template, "b");
-  const { finished } = await one<{ finished: string }>(
+  const { finished } = await onlyRow<{ finished: string }>(
     db,
     "select finished_at as finished from tasker.workflow_steps where id = $1",
     [await findStep(db, task, "a")],

@@ -13,7 +13,7 @@ import {
   createTask,
   failure,
   findStep,
-  one,
+  onlyRow,
   register,
   runStep,
   settle,
@@ -80,7 +80,7 @@ test("two batches that end the last two parents of a step at once release it exa
   const [a, b] = await claim(db, template);
   assert.ok(a && b);
   await collide(task, [() => settle(db, success(a)), () => settle(db, success(b))]);
-  const row = await one(
+  const row = await onlyRow(
     db,
     "select state, unmet_dependencies as unmet, released_by from tasker.workflow_steps where id = $1",
     [await findStep(db, task, "c")],
@@ -102,7 +102,7 @@ test("a failure and a success of the last two steps at once end the task in erro
     });
   }
   async function nameOf(id: number): Promise<string> {
-    return (await one<{ name: string }>(db, "select name from tasker.named_steps where id = $1", [id])).name;
+    return (await onlyRow<{ name: string }>(db, "select name from tasker.named_steps where id = $1", [id])).name;
   }
 });
 
@@ -156,7 +156,7 @@ test("a claim whose transaction began before its parent's end has its times in o
     await runStep(db, template, "a");
     await claimStep(sql, template, "b");
   });
-  const row = await one(
+  const row = await onlyRow(
     db,
     `select created_at <= ready_at and ready_at <= first_started_at and first_started_at <= started_at as "areOrdered",
         ready_at <> started_at as "areDistinct" from tasker.workflow_steps where id = $1`,
@@ -170,14 +170,16 @@ test("a result that waited for its task's row is as late as it was recorded, and
   const task = await createTask(db, template);
   const [a, b] = [await claimStep(db, template, "a"), await claimStep(db, template, "b")];
   await collide(task, [() => settle(db, success(a)), () => settle(db, success(b))]);
-  const { ends } = await one<{ ends: string[] }>(
+  const { ends } = await onlyRow<{ ends: string[] }>(
     db,
     `select array_agg(finished_at order by finished_at) as ends from tasker.workflow_steps
       where task_id = $1 and finished_at is not null`,
     [task],
   );
   assert.equal(new Set(ends).size, 2);
-  const c = await one(db, "select ready_at from tasker.workflow_steps where id = $1", [await findStep(db, task, "c")]);
+  const c = await onlyRow(db, "select ready_at from tasker.workflow_steps where id = $1", [
+    await findStep(db, task, "c"),
+  ]);
   assert.deepEqual(c, { ready_at: ends[1] });
 });
 

@@ -12,7 +12,7 @@ import {
   createTask,
   databaseTime,
   moveClock,
-  one,
+  onlyRow,
   register,
   statesOf,
   stopClock,
@@ -98,7 +98,7 @@ test("a batch creates every task with the steps of its own, in the order of the 
       ["a", "b", "c", "d"],
     );
   }
-  const { edges } = await one<{ edges: string[] }>(
+  const { edges } = await onlyRow<{ edges: string[] }>(
     db,
     `select array_agg(distinct parent.name || '>' || child.name order by parent.name || '>' || child.name) as edges
       from tasker.workflow_step_edges e
@@ -117,7 +117,7 @@ test("the same idempotency key gives the first task again, another input under i
   assert.deepEqual(again, [{ id: first[0]?.id, outcome: "existing" }]);
   const other = await create(db, template, [{ idempotencyKey: "k", input: { x: 2 } }]);
   assert.deepEqual(other, [{ id: first[0]?.id, outcome: "conflict" }]);
-  const { n } = await one<{ n: number }>(db, "select count(*) as n from tasker.tasks where named_task_id = $1", [
+  const { n } = await onlyRow<{ n: number }>(db, "select count(*) as n from tasker.tasks where named_task_id = $1", [
     template.namedTaskId,
   ]);
   assert.equal(n, 1);
@@ -195,7 +195,7 @@ test("with a revision that is not the current one nothing is created", async () 
   await registerTemplate(db, templateSpec({ a: [] }, { name: "stale", retry: { maxAttempts: 9 } }), undefined, false);
   const task = { input: "1", inputChecked: true };
   assert.equal(await createTasks(db, old, [task, task]), null);
-  const { n } = await one<{ n: number }>(db, "select count(*) as n from tasker.tasks where named_task_id = $1", [
+  const { n } = await onlyRow<{ n: number }>(db, "select count(*) as n from tasker.tasks where named_task_id = $1", [
     old.namedTaskId,
   ]);
   assert.equal(n, 0);
@@ -219,15 +219,15 @@ test("a rollback of the caller's transaction leaves nothing, and the key is free
   const template = await register(db, diamond, { name: "apart" });
   const counts =
     "select (select count(*) from tasker.state_deltas) + (select count(*) from tasker.task_transitions) as n";
-  const before = await one(db, counts);
+  const before = await onlyRow(db, counts);
   const reason = new Error("the caller's own reason");
   const failed = db.transaction(async (sql) => {
     await create(sql, template, [{ idempotencyKey: "k" }, {}]);
     throw reason;
   });
   await assert.rejects(failed, (error) => error === reason);
-  assert.deepEqual(await one(db, counts), before);
-  const { n } = await one<{ n: number }>(db, "select count(*) as n from tasker.tasks where named_task_id = $1", [
+  assert.deepEqual(await onlyRow(db, counts), before);
+  const { n } = await onlyRow<{ n: number }>(db, "select count(*) as n from tasker.tasks where named_task_id = $1", [
     template.namedTaskId,
   ]);
   assert.equal(n, 0);
@@ -236,7 +236,7 @@ test("a rollback of the caller's transaction leaves nothing, and the key is free
 
 test("a task that is to start later is not claimed before", async () => {
   const template = await register(db, { a: [], b: ["a"] }, { name: "later" });
-  const { runAt } = await one<{ runAt: string }>(db, `select tasker.clock() + interval '10 s' as "runAt"`);
+  const { runAt } = await onlyRow<{ runAt: string }>(db, `select tasker.clock() + interval '10 s' as "runAt"`);
   await createTask(db, template, { runAt });
   await moveClock(db, 9.999_999);
   assert.deepEqual(await claim(db, template), []);

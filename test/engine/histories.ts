@@ -69,8 +69,8 @@ export class Actor {
   readonly #db: Database;
   readonly #template: TestTemplate;
   readonly #owner = newId();
-  #held: Held[] = [];
-  #settled: Held[] = [];
+  readonly #held: Held[] = [];
+  readonly #settled: Held[] = [];
 
   constructor(db: Database, template: TestTemplate) {
     this.#db = db;

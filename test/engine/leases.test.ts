@@ -16,7 +16,7 @@ import {
   databaseTime,
   failStep,
   moveClock,
-  one,
+  onlyRow,
   register,
   settle,
   statesOf,
@@ -172,7 +172,7 @@ test("a step that was given back can be claimed at once, by the same attempt num
   await moveClock(db, 3);
   assert.equal(await releaseLeases(db, held.owner, [held]), 1);
   assert.deepEqual(await statesOf(db, task), { task: "in_progress", steps: { a: "enqueued" } });
-  const times = await one(
+  const times = await onlyRow(
     db,
     "select available_at, started_at, first_started_at, attempt from tasker.workflow_steps where id = $1",
     [held.stepId],
@@ -199,9 +199,11 @@ test("giving back a later attempt keeps the failures before it", async () => {
   const again = await claimStep(db, template, "a");
   assert.deepEqual([again.attempt, again.failedAttempts], [2, 1]);
   await settle(db, success(again));
-  const fact = await one(db, "select attempts, failed_attempts, retry_us from tasker.step_facts where task_id = $1", [
-    task,
-  ]);
+  const fact = await onlyRow(
+    db,
+    "select attempts, failed_attempts, retry_us from tasker.step_facts where task_id = $1",
+    [task],
+  );
   assert.deepEqual(fact, { attempts: 2, failed_attempts: 1, retry_us: 65_000_000 });
 });
 

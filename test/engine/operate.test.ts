@@ -15,7 +15,7 @@ import {
   failure,
   findStep,
   moveClock,
-  one,
+  onlyRow,
   register,
   runStep,
   settle,
@@ -81,12 +81,12 @@ test("who changed something by hand, and why, stands in the log", async () => {
   await cancelTask(db, task, operator);
   const log = "select from_state, to_state, actor, reason from tasker.";
   const expected = { to_state: "cancelled", actor: "ada", reason: "the supplier is back" };
-  assert.deepEqual(await one(db, `${log}task_transitions where task_id = $1 and to_state = 'cancelled'`, [task]), {
+  assert.deepEqual(await onlyRow(db, `${log}task_transitions where task_id = $1 and to_state = 'cancelled'`, [task]), {
     from_state: "pending",
     ...expected,
   });
   assert.deepEqual(
-    await one(db, `${log}workflow_step_transitions where step_id = $1`, [await findStep(db, task, "a")]),
+    await onlyRow(db, `${log}workflow_step_transitions where step_id = $1`, [await findStep(db, task, "a")]),
     { from_state: "enqueued", ...expected },
   );
 });
@@ -218,14 +218,14 @@ test("resolving one of two failed steps leaves the task in error until the other
 
 test("a step that is to start later keeps its delay when its parent is resolved before", async () => {
   const template = await register(db, { a: [], b: ["a"] }, { name: "early" });
-  const { runAt } = await one<{ runAt: string }>(db, `select tasker.clock() + interval '1 hour' as "runAt"`);
+  const { runAt } = await onlyRow<{ runAt: string }>(db, `select tasker.clock() + interval '1 hour' as "runAt"`);
   const task = await createTask(db, template, { runAt });
   await resolveStep(db, await findStep(db, task, "a"), operator, null);
   assert.deepEqual(await claim(db, template), []);
   await moveClock(db, 3600);
   await moveClock(db, 2);
   await runStep(db, template, "b", 1);
-  const fact = await one(
+  const fact = await onlyRow(
     db,
     "select dependency_wait_us, queue_wait_us from tasker.step_facts where task_id = $1 and outcome = 'complete'",
     [task],
@@ -253,7 +253,7 @@ test("a change that the state does not allow is refused with the state and the r
   const task = await createTask(db, template);
   const [a, b] = [await findStep(db, task, "a"), await findStep(db, task, "b")];
   const count = "select count(*) as n from tasker.workflow_step_transitions";
-  const before = await one(db, count);
+  const before = await onlyRow(db, count);
   await assert.rejects(resetStep(db, a, operator), {
     code: "wrong_state",
     message: `Step ${a} is enqueued and its task pending: only a step in error of a task that is not final can be reset`,
@@ -263,7 +263,7 @@ test("a change that the state does not allow is refused with the state and the r
     code: "wrong_state",
     message: `Task ${task} is pending: only a task in error can be resolved`,
   });
-  assert.deepEqual(await one(db, count), before);
+  assert.deepEqual(await onlyRow(db, count), before);
   await claimStep(db, template, "a");
   await assert.rejects(resolveStep(db, a, operator, null), {
     code: "wrong_state",

@@ -12,7 +12,7 @@ import {
   failStep,
   failure,
   moveClock,
-  one,
+  onlyRow,
   register,
   runStep,
   settle,
@@ -55,7 +55,7 @@ test("a child is enqueued when the last of its parents ended, and knows which on
   assert.deepEqual((await settle(db, success(a))).wakeNamespaces, [template.namespaceId]);
   assert.equal((await statesOf(db, task)).steps["c"], "enqueued");
   const c = await claimStep(db, template, "c");
-  const row = await one(db, "select released_by from tasker.workflow_steps where id = $1", [c.stepId]);
+  const row = await onlyRow(db, "select released_by from tasker.workflow_steps where id = $1", [c.stepId]);
   assert.deepEqual(row, { released_by: a.stepId });
 });
 
@@ -137,7 +137,7 @@ test("the result of a lost lease changes nothing: of another attempt, another ow
   const first = await claimStep(db, template, "a");
   await settle(db, failure(first, { retryAfterSeconds: 0 }));
   const held = await claimStep(db, template, "a");
-  const before = await one(db, everything);
+  const before = await onlyRow(db, everything);
   const lost = [
     success(first),
     success({ ...held, owner: first.owner }),
@@ -148,7 +148,7 @@ test("the result of a lost lease changes nothing: of another attempt, another ow
   for (const settlement of lost) {
     assert.deepEqual(await settle(db, settlement), { accepted: new Set(), endedTasks: [], wakeNamespaces: [] });
   }
-  assert.deepEqual(await one(db, everything), before);
+  assert.deepEqual(await onlyRow(db, everything), before);
   assert.equal((await settle(db, success(held))).accepted.size, 1);
 });
 
@@ -157,9 +157,9 @@ test("a result that is sent twice is recorded once", async () => {
   await createTask(db, template);
   const held = await claimStep(db, template, "a");
   await settle(db, success(held, 1));
-  const before = await one(db, everything);
+  const before = await onlyRow(db, everything);
   assert.equal((await settle(db, success(held, 2))).accepted.size, 0);
-  assert.deepEqual(await one(db, everything), before);
+  assert.deepEqual(await onlyRow(db, everything), before);
 });
 
 test("a batch that holds a result twice records it once", async () => {
@@ -188,10 +188,10 @@ test("a batch with a settlement that the database refuses records none of it", a
   await createTask(db, template);
   const [a, b] = await claim(db, template);
   assert.ok(a && b);
-  const before = await one(db, everything);
+  const before = await onlyRow(db, everything);
   const bad = { ...success(b), end: { state: "complete", output: '"\\u0000"' } } as const;
   await assert.rejects(settle(db, success(a), bad));
-  assert.deepEqual(await one(db, everything), before);
+  assert.deepEqual(await onlyRow(db, everything), before);
 });
 
 test("an outcome is there only for tasks that ended", async () => {

@@ -3,7 +3,7 @@ import { after, test } from "node:test";
 
 import { taskEnd } from "../../src/workflow/states.ts";
 import { testDatabase } from "../support/database.ts";
-import { createTask, one, register } from "../support/engine.ts";
+import { createTask, onlyRow, register } from "../support/engine.ts";
 import { stress } from "./stress.ts";
 
 const { db } = await testDatabase({ after });
@@ -25,7 +25,9 @@ test("the database ends tasks by the rule of taskEnd, for all counters", async (
             values: [task, unfinished, runnable, failed],
           });
           await sql.query({ text: "select tasker.end_tasks(array[$1::uuid], tasker.clock(), null)", values: [task] });
-          const { state } = await one<{ state: string }>(sql, "select state from tasker.tasks where id = $1", [task]);
+          const { state } = await onlyRow<{ state: string }>(sql, "select state from tasker.tasks where id = $1", [
+            task,
+          ]);
           assert.equal(state, taskEnd({ unfinished, runnable, failed }) ?? "pending");
           throw undo;
         });

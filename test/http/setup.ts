@@ -45,6 +45,7 @@ export async function httpSystem(scope: Scope, options: Partial<HttpServerOption
   const metrics = createMetrics();
   const { database, faults } = faultyDatabase(db);
   const guarded = breakerDatabase(database, { name: "engine", clock, logger });
+  const guardedAnalytics = breakerDatabase(database, { name: "analytics", clock, logger });
 
   const cacheMetrics = recordCacheMetrics(metrics);
   const memory = { entriesMax: 100, bytesMax: 1_000_000 };
@@ -57,7 +58,7 @@ export async function httpSystem(scope: Scope, options: Partial<HttpServerOption
 
   const analytics = new AnalyticsService({
     queries: new AnalyticsQueryService({
-      database,
+      database: guardedAnalytics,
       enginePool: () => db.usage(),
       thresholds: { errorRate: 0.2, poolUtilization: 0.8, slowStepSeconds: 30 },
     }),

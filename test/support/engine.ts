@@ -6,6 +6,7 @@ import type { Database, Sql, Timestamp } from "../../src/postgres/sql.ts";
 import { type RegisteredTemplate, registerTemplate } from "../../src/templates/register.ts";
 import { defaultRetryPolicy, type RetryPolicy } from "../../src/workflow/retry.ts";
 import type { TemplateSpec } from "../../src/workflow/template.ts";
+import { eventually } from "./eventually.ts";
 
 /** Where the database's clock stands when a test has stopped it: on no edge of an hour or day. */
 export const clockStart: Timestamp = "2026-03-10T12:34:56.000000Z";
@@ -33,11 +34,15 @@ export async function setClock(db: Sql, at: Timestamp): Promise<void> {
 
 /** The time of the database, whichever clock it has. */
 export async function databaseTime(db: Sql): Promise<Timestamp> {
-  return (await one<{ now: Timestamp }>(db, "select tasker.clock() as now")).now;
+  return (await onlyRow<{ now: Timestamp }>(db, "select tasker.clock() as now")).now;
 }
 
 /** The only row of a query. */
-export async function one<Row extends object>(db: Sql, text: string, values: readonly unknown[] = []): Promise<Row> {
+export async function onlyRow<Row extends object>(
+  db: Sql,
+  text: string,
+  values: readonly unknown[] = [],
+): Promise<Row> {
   const rows = await db.query<Row>({ text, values });
   if (rows.length !== 1 || rows[0] === undefined) throw new Error(`expected one row, got ${rows.length}: ${text}`);
   return rows[0];
@@ -192,12 +197,12 @@ export async function failStep(
 export async function findStep(db: Sql, taskId: string, name: string): Promise<string> {
   const text = `select s.id from tasker.workflow_steps s join tasker.named_steps n on n.id = s.named_step_id
     where s.task_id = $1 and n.name = $2`;
-  return (await one<{ id: string }>(db, text, [taskId, name])).id;
+  return (await onlyRow<{ id: string }>(db, text, [taskId, name])).id;
 }
 
 /** The state of a task, and of each of its steps by name. */
 export async function statesOf(db: Sql, taskId: string): Promise<{ task: string; steps: Record<string, string> }> {
-  return one(
+  return onlyRow(
     db,
     `select t.state as task, (select jsonb_object_agg(n.name, s.state) from tasker.workflow_steps s
         join tasker.named_steps n on n.id = s.named_step_id where s.task_id = t.id) as steps
@@ -208,7 +213,7 @@ export async function statesOf(db: Sql, taskId: string): Promise<{ task: string;
 
 /** Folds once, at most about `rows`; returns how many. */
 export async function fold(db: Sql, rows = 1_000_000): Promise<number> {
-  return (await one<{ folded: number }>(db, "select folded from tasker.fold($1)", [rows])).folded;
+  return (await onlyRow<{ folded: number }>(db, "select folded from tasker.fold($1)", [rows])).folded;
 }
 
 /**
@@ -216,17 +221,18 @@ export async function fold(db: Sql, rows = 1_000_000): Promise<number> {
  * horizon back for a moment; then it folds again.
  */
 export async function foldAll(db: Sql): Promise<void> {
-  const { tick } = await one<{ tick: number }>(db, "select tasker.tick() as tick");
-  for (;;) {
+  const { tick } = await onlyRow<{ tick: number }>(db, "select tasker.tick() as tick");
+  const foldMore = async (): Promise<number> => {
     await fold(db);
-    const { watermark } = await one<{ watermark: number }>(db, "select watermark from tasker.fold_state");
-    if (watermark > tick) return;
-  }
+    return (await onlyRow<{ watermark: number }>(db, "select watermark from tasker.fold_state")).watermark;
+  };
+  await eventually("all is folded: does a transaction stay open?", foldMore, (watermark) => watermark > tick);
 }
 
-/** Resolves when `count` sessions of this database wait for a row or an advisory lock. It polls: nothing tells of a wait. */
+/** Resolves when `count` sessions of this database wait for a row or an advisory lock. */
 export async function untilBlocked(db: Sql, count: number): Promise<void> {
   const text = `select count(distinct l.pid) as waiting from pg_locks l join pg_stat_activity a on a.pid = l.pid
     where not l.granted and l.locktype in ('transactionid', 'tuple', 'advisory') and a.datname = current_database()`;
-  while ((await one<{ waiting: number }>(db, text)).waiting < count);
+  const ask = async (): Promise<number> => (await onlyRow<{ waiting: number }>(db, text)).waiting;
+  await eventually(`${count} sessions wait for a lock`, ask, (waiting) => waiting >= count);
 }

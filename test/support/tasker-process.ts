@@ -89,7 +89,7 @@ export class TestProcess {
 
   #notice(change: () => void): void {
     change();
-    for (const look of [...this.#watchers]) look();
+    for (const look of this.#watchers) look();
   }
 }
 

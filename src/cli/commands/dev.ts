@@ -5,13 +5,9 @@ import type { CommandContext } from "../context.ts";
 import { countTasks } from "../count-tasks.ts";
 import { runDemo } from "../demo/run-demo.ts";
 import { demoDefinitions } from "../demo/workload.ts";
-import {
-  configOption,
-  logLevelOption,
-  readSettings,
-  type SettingsOptions,
-  settingOption,
-} from "../settings.ts";
+import { plural } from "../format.ts";
+import { runProcess } from "../run-process.ts";
+import { configOption, logLevelOption, readSettings, type SettingsOptions, settingOption } from "../settings.ts";
 import { importTasks } from "../task-module.ts";
 
 interface DevOptions extends SettingsOptions {

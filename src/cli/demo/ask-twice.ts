@@ -7,7 +7,7 @@ export interface Question {
   /** With its parameters, below `/v1/analytics/`. */
   readonly path: string;
   /** The gist of an answer. */
-  readonly headline: (text: string) => string;
+  readonly headline: (text: string) => readonly string[];
 }
 
 interface Asked {
@@ -31,7 +31,7 @@ export async function askTwice(demo: Demo, questions: readonly Question[]): Prom
       ["second", duration(second.seconds), `Cache-Status: ${second.status}`, same],
     ];
     for (const line of table(columns, rows).slice(1)) terminal.print(`    ${line}`);
-    terminal.print(`    ${headline(second.body.toString())}`);
+    for (const line of headline(second.body.toString())) terminal.print(`    ${line}`);
   }
   terminal.print();
 }

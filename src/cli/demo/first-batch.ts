@@ -17,7 +17,7 @@ export async function runFirstBatch(
   firstNumber: number,
   size: number,
 ): Promise<readonly TaskOutcome[] | undefined> {
-  const { app, terminal, clock, stop } = demo;
+  const { terminal, clock, stop } = demo;
   const startedMs = clock.monotonicMs();
   const passed = (): string => duration((clock.monotonicMs() - startedMs) / 1000);
   // The earlier ones first: steps that take turns would have all tasks end together, at the end.
@@ -31,7 +31,7 @@ export async function runFirstBatch(
 
   let ended = 0;
   const wait = async (id: string): Promise<TaskOutcome> => {
-    const outcome = await outcomes.wait(id);
+    const outcome = await demo.outcomes.wait(id);
     ended += 1;
     terminal.live(`  ${ended} of ${size} ended, ${passed()}`);
     if (!terminal.isInteractive && ended % printEach === 0) terminal.print(`  ${ended} of ${size} ended, ${passed()}`);
@@ -51,7 +51,7 @@ export async function runFirstBatch(
 
 /** Submits those of the tasks that are of one template, in one statement. */
 async function submit(
-  { app }: Demo,
+  { submitter }: Demo,
   template: TemplateName,
   tasks: readonly (DemoTask & { readonly priority: number })[],
 ): Promise<string[]> {

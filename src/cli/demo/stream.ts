@@ -4,7 +4,7 @@ import { demoTask } from "./workload.ts";
 
 /** Submits a task now and then until the process is to stop. An outage of the database is waited out. */
 export async function streamTasks(demo: Demo, firstNumber: number, intervalMs: number): Promise<void> {
-  const { app, terminal, clock, stop, logger } = demo;
+  const { submitter, outcomes, terminal, clock, stop, logger } = demo;
   let [submitted, ended, failing] = [0, 0, false];
   const show = (): void => terminal.live(`${submitted} more started, ${ended} of them ended`);
   const submitNext = async (number: number): Promise<void> => {

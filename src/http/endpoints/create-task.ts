@@ -10,7 +10,7 @@ const tagCharactersMax = 100;
 /** An idempotency key stands in an index, whose entries are bounded. */
 const keyCharactersMax = 255;
 /** What a `Date` and Postgres both take. */
-const runAtRange = { min: Date.UTC(1970, 0, 1), max: Date.UTC(9999, 11, 31) };
+const runAtRange = { min: Date.UTC(1970, 0, 1), max: Date.UTC(9999, 11, 31, 23, 59, 59, 999) };
 const runAtExpected = "an RFC 3339 time from 1970 to 9999, like 2026-12-24T18:00:00Z";
 
 const body = Type.Object(

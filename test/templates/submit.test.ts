@@ -1,0 +1,204 @@
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
+
+import { z } from "zod";
+
+import { noticeChannel } from "../../src/engine/wake-ups.ts";
+import type { Database, Sql, Statement } from "../../src/postgres/sql.ts";
+import { defineTask } from "../../src/workflow/define-task.ts";
+import { testDatabase } from "../support/database.ts";
+import { onlyRow } from "../support/engine.ts";
+import { SharedCache, templateSystem } from "./setup.ts";
+
+const { db } = await testDatabase({ after });
+
+const nothing = (): null => null;
+
+/** The stored inputs of a template's tasks. */
+async function inputsOf(name: string): Promise<{ input: unknown; checked: boolean }[]> {
+  return db.query({
+    text: `select t.input, t.input_checked as checked from tasker.tasks t join tasker.named_tasks n on n.id = t.named_task_id
+      where n.name = $1 order by t.created_at, t.id`,
+    values: [name],
+  });
+}
+
+function named(name: string) {
+  return { namespace: "shop", name, version: "1.0.0" };
+}
+
+test("a task of a registered template is created, with all that was said of it", async () => {
+  const { registry, submitter } = templateSystem(db);
+  await registry.register([defineTask(named("plain")).step("pack", nothing)]);
+  const runAt = new Date("2030-01-01T00:00:00Z");
+  const [task] = await submitter.submit(named("plain"), [
+    { input: { a: new Date(0) }, idempotencyKey: "k", correlationId: "c", tags: ["t"], priority: 3, runAt },
+  ]);
+  assert.equal(task?.outcome, "created");
+  const row = await onlyRow(
+    db,
+    "select input, input_checked, idempotency_key, correlation_id, tags, priority, run_at from tasker.tasks where id = $1",
+    [task?.id],
+  );
+  assert.deepEqual(row, {
+    input: { a: "1970-01-01T00:00:00.000Z" },
+    input_checked: false,
+    idempotency_key: "k",
+    correlation_id: "c",
+    tags: ["t"],
+    priority: 3,
+    run_at: "2030-01-01T00:00:00.000000Z",
+  });
+});
+
+test("a template that nobody registered is an error that says who registers it, and nothing is remembered of it", async () => {
+  const cache = new SharedCache();
+  const { submitter } = templateSystem(db, { cache });
+  await assert.rejects(submitter.submit(named("unknown"), [{ input: 1 }]), {
+    code: "unknown_template",
+    message: "There is no template shop/unknown 1.0.0; a worker registers it when it starts",
+  });
+  assert.equal(cache.entries.size, 0);
+});
+
+test("where the schema is known the input is checked, and stored as the schema gives it out", async () => {
+  const { registry, submitter } = templateSystem(db);
+  const input = z.object({ items: z.array(z.string()).min(1), at: z.coerce.date(), note: z.string().default("none") });
+  await registry.register([defineTask({ ...named("checked"), input }).step("pack", nothing)]);
+  await submitter.submit(named("checked"), [{ input: { items: ["x"], at: 0, unknown: true } }]);
+  assert.deepEqual(await inputsOf("checked"), [
+    { input: { items: ["x"], at: "1970-01-01T00:00:00.000Z", note: "none" }, checked: true },
+  ]);
+});
+
+test("an input that the schema refuses names each place and reason, and none of its batch is created", async () => {
+  const { registry, submitter } = templateSystem(db);
+  const input = z.object({ items: z.array(z.string()), count: z.number() });
+  await registry.register([defineTask({ ...named("refused"), input }).step("pack", nothing)]);
+  const good = { items: [], count: 1 };
+  await assert.rejects(submitter.submit(named("refused"), [{ input: good }, { input: { items: [1], count: "x" } }]), {
+    code: "invalid_payload",
+    message: /^the input of shop\/refused 1\.0\.0 is not valid: items\.0: .*; count: /u,
+  });
+  assert.deepEqual(await inputsOf("refused"), []);
+});
+
+test("an input that is not JSON is refused", async () => {
+  const { registry, submitter } = templateSystem(db);
+  await registry.register([defineTask(named("json")).step("pack", nothing)]);
+  await assert.rejects(submitter.submit(named("json"), [{ input: { n: 1n } }]), {
+    code: "invalid_payload",
+    message: /^the input of shop\/json 1\.0\.0 is not JSON/u,
+  });
+});
+
+test("a process without the schema leaves the check to the worker", async () => {
+  const cache = new SharedCache();
+  const input = z.object({ count: z.number() });
+  await templateSystem(db, { cache }).registry.register([
+    defineTask({ ...named("remote"), input }).step("pack", nothing),
+  ]);
+  await templateSystem(db, { cache }).submitter.submit(named("remote"), [{ input: { count: "x" } }]);
+  assert.deepEqual(await inputsOf("remote"), [{ input: { count: "x" }, checked: false }]);
+});
+
+test("a used key gives the first task, and with another input is a conflict that takes back its whole batch", async () => {
+  const { registry, submitter } = templateSystem(db);
+  await registry.register([defineTask(named("keys")).step("pack", nothing)]);
+  const [first] = await submitter.submit(named("keys"), [{ input: 1, idempotencyKey: "k" }]);
+  const [again] = await submitter.submit(named("keys"), [{ input: 1, idempotencyKey: "k" }]);
+  assert.deepEqual(again, { id: first?.id, outcome: "existing" });
+  await assert.rejects(submitter.submit(named("keys"), [{ input: 5 }, { input: 2, idempotencyKey: "k" }]), {
+    code: "idempotency_conflict",
+    message: 'The idempotency key "k" was used for shop/keys 1.0.0 before, with another input',
+  });
+  assert.deepEqual(await inputsOf("keys"), [{ input: 1, checked: false }]);
+});
+
+test("a cached revision that is not current any more is noticed, forgotten, and read anew", async () => {
+  const cache = new SharedCache();
+  const [one, other] = [templateSystem(db, { cache }), templateSystem(db)];
+  await one.registry.register([defineTask(named("old")).step("pack", { retry: { maxAttempts: 1 } }, nothing)]);
+  await one.submitter.submit(named("old"), [{ input: 1 }]);
+  const [before] = cache.entries.values();
+  // Another process, which does not reach the cache of the first.
+  await other.registry.register([defineTask(named("old")).step("pack", { retry: { maxAttempts: 2 } }, nothing)]);
+  await one.submitter.submit(named("old"), [{ input: 2 }]);
+  const [afterwards] = cache.entries.values();
+  assert.notEqual(afterwards, before);
+  const rows = await db.query({
+    text: `select r.revision from tasker.tasks t join tasker.named_task_revisions r on r.id = t.revision_id
+      join tasker.named_tasks n on n.id = t.named_task_id where n.name = 'old' order by t.created_at`,
+  });
+  assert.deepEqual(rows, [{ revision: 1 }, { revision: 2 }]);
+});
+
+test("a revision is read from the database once, then from the cache; what is broken in there is a miss", async () => {
+  const cache = new SharedCache();
+  let reads = 0;
+  const counting = (sql: Sql): Sql => ({
+    query: <Row extends object>(statement: Statement): Promise<Row[]> => {
+      if (statement.name === "current_revision") reads += 1;
+      return sql.query<Row>(statement);
+    },
+  });
+  const counted: Database = {
+    ...counting(db),
+    transaction: (work, options) => db.transaction((sql) => work(counting(sql)), options),
+    usage: () => db.usage(),
+    close: () => Promise.resolve(),
+  };
+  const { registry, submitter } = templateSystem(counted, { cache });
+  await registry.register([defineTask(named("cached")).step("pack", nothing)]);
+  for (let i = 0; i < 3; i++) await submitter.submit(named("cached"), [{ input: i }]);
+  assert.equal(reads, 1);
+  const [key = ""] = cache.entries.keys();
+  for (const broken of ["", "null", "{}", "[1]", '{"namedTaskId":1,"namespaceId":1,"revisionId":"x","stepCount":1}']) {
+    cache.entries.set(key, broken);
+    reads = 0;
+    await submitter.submit(named("cached"), [{ input: broken }]);
+    assert.equal(reads, 1, `${broken} is a miss`);
+  }
+});
+
+test("registering a new revision forgets the old one in the shared cache", async () => {
+  const cache = new SharedCache();
+  const { registry, submitter, store } = templateSystem(db, { cache });
+  await registry.register([defineTask(named("evicted")).step("pack", { timeoutMs: 1 }, nothing)]);
+  await submitter.submit(named("evicted"), [{ input: 1 }]);
+  assert.equal(cache.entries.size, 1);
+  await registry.register([defineTask(named("evicted")).step("pack", { timeoutMs: 2 }, nothing)]);
+  assert.equal(cache.entries.size, 0);
+  const revision = await store.current(db, named("evicted"));
+  assert.equal(revision?.revisionId, registry.steps.values().next().value?.registered.revisionId);
+});
+
+test("inside a caller's transaction the tasks and the notice of them come with its commit", async (t) => {
+  const { registry, submitter, wakeUps } = templateSystem(db);
+  await registry.register([defineTask(named("within")).step("pack", nothing)]);
+  let woken = 0;
+  t.after(wakeUps.onWork(() => (woken += 1)));
+  const undone = new Error("undone");
+  const rolledBack = db.transaction(async (sql) => {
+    await submitter.submit(named("within"), [{ input: 1 }], sql);
+    throw undone;
+  });
+  await assert.rejects(rolledBack, (error) => error === undone);
+  await db.transaction(async (sql) => {
+    await sql.query({ text: `listen ${noticeChannel}` });
+    await submitter.submit(named("within"), [{ input: 2 }], sql);
+    await sql.query({ text: `unlisten ${noticeChannel}` });
+  });
+  assert.deepEqual(await inputsOf("within"), [{ input: 2, checked: false }]);
+  assert.equal(woken, 0, "nobody is woken for what may still be rolled back");
+});
+
+test("a submission wakes the workers of this process with the namespace's id", async (t) => {
+  const { registry, submitter, wakeUps } = templateSystem(db);
+  await registry.register([defineTask(named("woken")).step("pack", nothing)]);
+  const woken: (readonly number[])[] = [];
+  t.after(wakeUps.onWork((ids) => woken.push(ids)));
+  await submitter.submit(named("woken"), [{ input: 1 }]);
+  const { id } = await onlyRow<{ id: number }>(db, "select id from tasker.task_namespaces where name = 'shop'");
+  assert.deepEqual(woken, [[id]]);
+});
