@@ -135,8 +135,9 @@ create table tasker.workflow_steps (
     (state in ('complete', 'error', 'cancelled', 'resolved_manually', 'skipped', 'blocked')))
 ) with (fillfactor = 80);
 -- The claim: what may run, in the order in which it is claimed.
-create index workflow_steps_claimable on tasker.workflow_steps (priority desc, available_at, id)
-  include (named_step_id) where state in ('enqueued', 'waiting_for_retry');
+-- named_step_id is a key so that steps of other workers' kinds are passed over in the index, not looked up in the table.
+create index workflow_steps_claimable on tasker.workflow_steps (priority desc, available_at, id, named_step_id)
+  where state in ('enqueued', 'waiting_for_retry');
 -- The backlog's oldest claimable step, without reading the queue.
 create index workflow_steps_backlog on tasker.workflow_steps (available_at) where state in ('enqueued', 'waiting_for_retry');
 -- Rescue, liveness and the running figures of the analytics.

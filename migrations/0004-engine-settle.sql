@@ -2,7 +2,9 @@
 
 -- Counts down the dependants of steps that ended well and enqueues those with nothing left to wait for. The caller holds
 -- the task rows. Returns what became claimable.
-create function tasker.release_dependants(p_parents uuid[], p_at timestamptz, p_actor text) returns uuid[] language plpgsql as $$
+create function tasker.release_dependants(p_parents uuid[], p_at timestamptz, p_actor text) returns uuid[] language plpgsql
+set plan_cache_mode = force_generic_plan set jit = off
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_material = off as $$
 declare
   v_released uuid[];
 begin
@@ -27,7 +29,9 @@ end $$;
 
 -- Ends those of the given (locked) tasks that nothing can move any more: complete when all steps ended well, error when one
 -- has failed; what still waited for the failed one is blocked. Returns the tasks it ended.
-create function tasker.end_tasks(p_task_ids uuid[], p_at timestamptz, p_actor text) returns uuid[] language plpgsql as $$
+create function tasker.end_tasks(p_task_ids uuid[], p_at timestamptz, p_actor text) returns uuid[] language plpgsql
+set plan_cache_mode = force_generic_plan set jit = off
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_material = off as $$
 declare
   v_ended uuid[];
   v_from tasker.task_state[];
@@ -57,7 +61,9 @@ end $$;
 -- changes nothing. Returns the steps accepted, the tasks ended and the namespaces in which steps became claimable.
 create function tasker.settle_steps(p_settlements jsonb, p_actor text,
   out accepted uuid[], out ended_tasks uuid[], out wake_namespaces integer[])
-language plpgsql as $$
+language plpgsql
+set plan_cache_mode = force_generic_plan set jit = off
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_material = off as $$
 declare
   v_at timestamptz;
   v_tasks uuid[];
@@ -83,7 +89,8 @@ begin
         available_at = case when i.state = 'waiting_for_retry' then v_at + i.delay_ms * interval '1 millisecond' end,
         finished_at = case when i.state <> 'waiting_for_retry' then v_at end
       from input i
-      where s.id = i.step_id and s.state = 'in_progress' and s.life = i.life and s.attempt = i.attempt and s.lease_owner = i.owner
+      -- Only a step in progress has an owner. To say so as well would offer the planner the index of all leased steps.
+      where s.id = i.step_id and s.life = i.life and s.attempt = i.attempt and s.lease_owner = i.owner
         and (i.expired is not true or s.lease_expires_at < v_at)
       returning s.id, s.life, s.attempt, s.state, s.run_us, i.output, i.error),
   recorded as (
@@ -108,5 +115,5 @@ begin
   ended_tasks := tasker.end_tasks(v_tasks, v_at, p_actor);
   select coalesce(array_agg(distinct n.namespace_id), '{}') into wake_namespaces
     from tasker.workflow_steps s join tasker.named_tasks n on n.id = s.named_task_id
-    where s.id = any (v_released || accepted) and s.state in ('enqueued', 'waiting_for_retry');
+    where s.id = any (v_released || accepted) and s.available_at is not null;
 end $$;

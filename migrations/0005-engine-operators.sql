@@ -3,7 +3,9 @@
 
 -- Cancels a task at once: all its unfinished steps are cancelled and their leases void.
 create function tasker.cancel_task(p_task uuid, p_actor text, p_reason text, out state tasker.task_state, out done boolean)
-language plpgsql as $$
+language plpgsql
+set plan_cache_mode = force_generic_plan set jit = off
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_material = off as $$
 #variable_conflict use_column
 declare
   v_task tasker.tasks;
@@ -35,7 +37,9 @@ end $$;
 
 -- Gives blocked steps below p_step a new life in which they wait for their parents again. The caller holds the task row.
 create function tasker.revive_descendants(p_step uuid, p_at timestamptz, p_actor text, p_reason text) returns integer
-language plpgsql as $$
+language plpgsql
+set plan_cache_mode = force_generic_plan set jit = off
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_material = off as $$
 declare
   v_ids uuid[];
 begin
@@ -53,7 +57,9 @@ end $$;
 
 -- Reopens a task that had ended in error (a new life) and moves its counters.
 create function tasker.reopen_task(p_task uuid, p_unfinished integer, p_runnable integer, p_failed integer, p_at timestamptz,
-  p_actor text, p_reason text) returns void language plpgsql as $$
+  p_actor text, p_reason text) returns void language plpgsql
+set plan_cache_mode = force_generic_plan set jit = off
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_material = off as $$
 declare
   v_from tasker.task_state;
 begin
@@ -71,7 +77,9 @@ end $$;
 -- Starts a new life of a failed step: attempts from 0, claimable at once. The failure stays in the history.
 create function tasker.reset_step(p_step uuid, p_actor text, p_reason text,
   out task_state tasker.task_state, out step_state tasker.step_state, out namespace_id integer, out done boolean)
-language plpgsql as $$
+language plpgsql
+set plan_cache_mode = force_generic_plan set jit = off
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_material = off as $$
 #variable_conflict use_column
 declare
   v_task tasker.tasks;
@@ -104,7 +112,9 @@ end $$;
 -- Ends a step by hand, with an output for its dependants if one is given. Allowed while it does not run.
 create function tasker.resolve_step(p_step uuid, p_actor text, p_reason text, p_output jsonb,
   out task_state tasker.task_state, out step_state tasker.step_state, out namespace_id integer, out done boolean)
-language plpgsql as $$
+language plpgsql
+set plan_cache_mode = force_generic_plan set jit = off
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_material = off as $$
 #variable_conflict use_column
 declare
   v_task tasker.tasks;
@@ -153,7 +163,9 @@ end $$;
 
 -- Declares a failed task as dealt with: final.
 create function tasker.resolve_task(p_task uuid, p_actor text, p_reason text, out state tasker.task_state, out done boolean)
-language plpgsql as $$
+language plpgsql
+set plan_cache_mode = force_generic_plan set jit = off
+set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_material = off as $$
 #variable_conflict use_column
 declare
   v_task tasker.tasks;

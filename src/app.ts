@@ -1,4 +1,3 @@
-import { readFileSync } from "node:fs";
 import { AnalyticsQueryService } from "./analytics/analytics-query-service.ts";
 import { AnalyticsService } from "./analytics/analytics-service.ts";
 import { foldChore, partitionsChore } from "./analytics/fold.ts";
@@ -7,6 +6,7 @@ import { CacheKeys } from "./cache/keys.ts";
 import { recordCacheMetrics } from "./cache/metrics.ts";
 import { resolveCacheBackend } from "./config/cache-backend.ts";
 import type { Config } from "./config/schema.ts";
+import { version } from "./config/version.ts";
 import { Maintenance } from "./engine/maintenance.ts";
 import { Outcomes } from "./engine/outcomes.ts";
 import { rescueChore } from "./engine/rescue.ts";
@@ -66,11 +66,6 @@ export interface App {
   /** Stops everything in the order opposite to its start. Idempotent; never rejects. */
   stop(): Promise<void>;
 }
-
-const packageFile = new URL("../package.json", import.meta.url);
-
-/** The version of this package. */
-export const version: string = (JSON.parse(readFileSync(packageFile, "utf8")) as { version: string }).version;
 
 /** Connects to Postgres (or starts the embedded one), migrates and starts the roles asked for. What it started it stops if it fails. */
 export async function startApp(options: AppOptions): Promise<App> {

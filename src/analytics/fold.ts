@@ -17,8 +17,9 @@ export async function foldOnce(
 ): Promise<{ readonly folded: number; readonly more: boolean }> {
   const [row] = await sql.query<{ folded: number; more: boolean }>({
     name: "fold",
-    text: `select f.folded, f.more from tasker.service_leases l cross join lateral tasker.fold($1) f
-      where l.service = $2 and l.owner = $3 and l.fence = $4`,
+    // In the select list and not in a join, whose order the planner could turn round: no leadership, no call.
+    text: `select (f.result).folded, (f.result).more from (
+        select tasker.fold($1) as result from tasker.service_leases where service = $2 and owner = $3 and fence = $4) f`,
     values: [rowsMax, leadership.service, leadership.owner, leadership.fence],
   });
   return row ?? { folded: 0, more: false };

@@ -1,5 +1,5 @@
 import { Command } from "commander";
-import { version } from "../app.ts";
+import { version } from "../config/version.ts";
 import { analyticsCommand } from "./commands/analytics.ts";
 import { configCommand } from "./commands/config.ts";
 import { devCommand } from "./commands/dev.ts";

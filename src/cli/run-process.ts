@@ -1,4 +1,4 @@
-import { type App, type AppOptions, startApp } from "../app.ts";
+import type { App, AppOptions } from "../app.ts";
 import { systemClock } from "../runtime/clock.ts";
 import type { CommandContext } from "./context.ts";
 import { databaseHost } from "./settings.ts";
@@ -28,6 +28,8 @@ export async function runProcess(
   const embeddedDir = config.database.url === "" ? config.embedded.dataDir : undefined;
   try {
     const onProgress = startReport(terminal, systemClock, embeddedDir ?? databaseHost(config));
+    // Loaded here, because it takes most of a second: commands that run no such process answer at once.
+    const { startApp } = await import("../app.ts");
     const app = await startApp({ ...options, onProgress });
     try {
       if (!stop.signal.aborted) await whileRunning(app, stop);

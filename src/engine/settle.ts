@@ -70,22 +70,31 @@ export interface StoredError {
 
 const textMax = 16_384;
 
-/** An error as JSON text, bounded, with what Postgres cannot store replaced. */
+/** An error as JSON text, bounded, with what Postgres cannot store replaced. Takes whatever was thrown; never throws. */
 export function encodeError(error: unknown): string {
-  const stored: StoredError =
-    error instanceof Error
-      ? {
-          name: clean(error.name),
-          message: clean(error.message),
-          ...("code" in error && typeof error.code === "string" ? { code: clean(error.code) } : {}),
-          ...(error.stack === undefined ? {} : { stack: clean(error.stack) }),
-        }
-      : { name: "Error", message: clean(typeof error === "string" ? error : `thrown: ${safeJson(error)}`) };
-  return JSON.stringify(stored);
+  try {
+    return JSON.stringify(describe(error));
+  } catch {
+    // A getter or a proxy that throws.
+    return JSON.stringify({ name: "Error", message: "thrown: an error that cannot be read" } satisfies StoredError);
+  }
 }
 
-function clean(text: string): string {
-  return text.slice(0, textMax).toWellFormed().replaceAll("\0", "\uFFFD");
+function describe(error: unknown): StoredError {
+  if (!(error instanceof Error)) {
+    return { name: "Error", message: clean(typeof error === "string" ? error : `thrown: ${safeJson(error)}`) };
+  }
+  return {
+    name: clean(error.name),
+    message: clean(error.message),
+    ...("code" in error && typeof error.code === "string" ? { code: clean(error.code) } : {}),
+    ...(error.stack === undefined ? {} : { stack: clean(error.stack) }),
+  };
+}
+
+/** Anybody may have put anything into an error's properties. */
+function clean(text: unknown): string {
+  return String(text).slice(0, textMax).toWellFormed().replaceAll("\0", "\uFFFD");
 }
 
 function safeJson(value: unknown): string {

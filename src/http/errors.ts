@@ -8,8 +8,8 @@ export class PortInUseError extends TaskerError {
 
   constructor(host: string, port: number, options: ErrorOptions) {
     super(
-      `Port ${port} of ${host} is in use. Stop what listens there, or choose another: ` +
-        `[http] port = ${port + 1} in the configuration or TASKER_HTTP_PORT=${port + 1}; 0 takes a free one`,
+      `Port ${port} of ${host} is in use. Stop what listens there, or choose another with [http] port in the configuration ` +
+        `or TASKER_HTTP_PORT in the environment; 0 takes a free one`,
       options,
     );
   }

@@ -30,7 +30,7 @@ export const problemKinds = {
   compute_overloaded: { status: 503, title: "Too many answers are being computed" },
   compute_timeout: { status: 503, title: "The answer took too long to compute" },
   database_timeout: { status: 503, title: "The database took too long" },
-  database_unavailable: { status: 503, title: "The database cannot be reached" },
+  database_unavailable: { status: 503, title: "The database is not available" },
   deadline_exceeded: { status: 503, title: "The request took too long" },
 } as const satisfies Record<string, ProblemKind>;
 

@@ -74,7 +74,7 @@ function outage(error: unknown): Problem | undefined {
   if (isTransient(error)) {
     return {
       code: "database_unavailable",
-      detail: "The database cannot be reached at present; try again",
+      detail: "The database is not available at present; try again",
       retryAfterSeconds: 1,
     };
   }

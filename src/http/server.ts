@@ -14,8 +14,8 @@ export type { HealthCheck, HealthReport, HttpServerOptions } from "./options.ts"
 export interface HttpServer extends Service {
   /** Where it listens, as in `http://127.0.0.1:8080`; undefined while it does not. */
   readonly address: string | undefined;
-  /** Sends a request down the whole path of one, without a socket; it need not listen for that. */
-  inject(request: InjectOptions): Promise<LightMyRequestResponse>;
+  /** Sends a request down the whole path of one, without a socket; a text is a path to GET. It need not listen. */
+  inject(request: InjectOptions | string): Promise<LightMyRequestResponse>;
 }
 
 /**
@@ -45,7 +45,7 @@ class FastifyHttpServer implements HttpServer {
     return this.#address;
   }
 
-  async inject(request: InjectOptions): Promise<LightMyRequestResponse> {
+  async inject(request: InjectOptions | string): Promise<LightMyRequestResponse> {
     return this.#ready().inject(request);
   }
 

@@ -96,9 +96,8 @@ export function createShell(options: HttpServerOptions): Shell {
   // When the answer is handed over, not when the socket has taken it: listening to each response costs more than this.
   shell.addHook("onSend", (request, reply, _payload, next) => {
     const durationMs = deadlines.end(reply);
-    const about = aboutRequest(request);
-    metrics.httpRequests.add(1, { route: about.route, status: String(reply.statusCode) });
-    if (durationMs !== undefined && durationMs > slowMs) log.slow(about, reply.statusCode, durationMs);
+    metrics.httpRequests.add(1, { route: routeOf(request), status: String(reply.statusCode) });
+    if (durationMs !== undefined && durationMs > slowMs) log.slow(aboutRequest(request), reply.statusCode, durationMs);
     next();
   });
 
@@ -120,5 +119,10 @@ export function createShell(options: HttpServerOptions): Shell {
 }
 
 function aboutRequest(request: FastifyRequest): FailedRequest {
-  return { requestId: request.id, method: request.method, route: request.routeOptions.url ?? "unknown" };
+  return { requestId: request.id, method: request.method, route: routeOf(request) };
+}
+
+/** The route's pattern, never the path that was asked: paths are unbounded. */
+function routeOf(request: FastifyRequest): string {
+  return request.routeOptions.url ?? "unknown";
 }

@@ -17,8 +17,9 @@ const issuesMax = 20;
 const shownMax = 60;
 
 /**
- * Makes the check of one part of a request out of its schema. Values of the query are texts and are read by the type of
- * their schema, strictly: `1e2`, ` 1` and an empty text are no numbers. Defaults are filled in, there and in the body.
+ * Makes the check of one part of a request out of its schema. Values of a query are texts and are read by the type of
+ * their schema, strictly (`1e2`, ` 1` and an empty text are no numbers); its defaults are filled in. The same query object,
+ * which the parser gives for the same text, is read once.
  */
 export function compileValidator(schema: unknown, part: string | undefined): (value: unknown) => object {
   if (!Type.IsObject(schema) || !isPart(part)) throw new TypeError(`There is no validation of ${part} by this schema`);

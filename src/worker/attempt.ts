@@ -41,9 +41,7 @@ export async function runAttempt(
   try {
     const spec = await host.registry.pinnedSpec(host.sql, claim.revisionId, step);
     retry = spec.retry;
-    const input = claim.inputChecked
-      ? claim.input
-      : await checkInput(step.definition.schema, claim.input, `the input of ${label}`);
+    const input = claim.inputChecked ? claim.input : await checkedInput(step, claim, `the input of ${label}`);
     startedMs = host.clock.monotonicMs();
     const output = await withTimeout(host.clock, spec.timeoutMs, controller, spec.name, () =>
       // The types of the definition were checked when it was written; here they are only JSON.
@@ -65,6 +63,12 @@ export async function runAttempt(
     const decision = decideAfterFailure(retry, claim.failedAttempts + 1, error, host.random());
     return { end: { ...decision, error: encodeError(error) }, runUs: ranUs ?? stopWatch(), error: error ?? "unknown" };
   }
+}
+
+/** The input as it would be stored had it been checked at creation: handlers see the same wherever it was checked. */
+async function checkedInput({ definition }: RegisteredStep, { input }: Claim, what: string): Promise<unknown> {
+  if (definition.schema === undefined) return input;
+  return JSON.parse(encodePayload(await checkInput(definition.schema, input, what), what));
 }
 
 /**

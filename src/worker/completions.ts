@@ -33,7 +33,7 @@ export class Completions {
     readonly logger: Logger;
     readonly batchMax: number;
     readonly actor: string;
-    /** Called after each batch that the database took, or refused for good (then with nothing accepted). */
+    /** Called after each batch that the database took, and for a result that it refused for good (then as accepted). */
     readonly onSettled: (batch: readonly Settlement[], settled: Settled) => void;
   }) {
     this.#sql = options.sql;
@@ -79,9 +79,9 @@ export class Completions {
 
   async #send(batch: Settlement[]): Promise<void> {
     for (let tries = 0; !this.#abandoned.signal.aborted; tries++) {
+      let settled: Settled;
       try {
-        this.#onSettled(batch, await settleSteps(this.#sql, batch, this.#actor));
-        return;
+        settled = await settleSteps(this.#sql, batch, this.#actor);
       } catch (error) {
         if (!isTransient(error)) {
           await this.#sendApart(batch, error);
@@ -90,7 +90,10 @@ export class Completions {
         if (tries === 0)
           this.#logger.warn({ err: error, steps: batch.length }, "results cannot be recorded; trying again");
         await sleep(this.#clock, Math.min(retryDelayMsMax, 50 * 2 ** Math.min(tries, 10)), this.#abandoned.signal);
+        continue;
       }
+      this.#tell(batch, settled);
+      return;
     }
   }
 
@@ -104,6 +107,15 @@ export class Completions {
       { err: error, stepId: batch[0]?.claim.stepId },
       "the database refused a result; its lease will run out",
     );
-    this.#onSettled(batch, { accepted: new Set(batch.map((s) => s.claim.stepId)), endedTasks: [], wakeNamespaces: [] });
+    this.#tell(batch, { accepted: new Set(batch.map((s) => s.claim.stepId)), endedTasks: [], wakeNamespaces: [] });
+  }
+
+  /** What is recorded is recorded: an observer that fails must neither send it again nor stop the next batch. */
+  #tell(batch: readonly Settlement[], settled: Settled): void {
+    try {
+      this.#onSettled(batch, settled);
+    } catch (error) {
+      this.#logger.error({ err: error }, "an observer of recorded results failed");
+    }
   }
 }

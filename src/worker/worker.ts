@@ -217,8 +217,9 @@ export class Worker implements Service {
 
   #ended(claim: Claim, controller: AbortController, result: AttemptResult): void {
     const wasFull = this.#running.size >= this.#options.concurrency;
-    // Not there any more: the worker gave the step back when it stopped.
-    if (!this.#running.delete(keyOf(claim))) return;
+    // Not there any more: the worker gave the step back when it stopped, and may since have claimed that very attempt again.
+    if (this.#running.get(keyOf(claim))?.controller !== controller) return;
+    this.#running.delete(keyOf(claim));
     if (wasFull) this.nudge();
     // A handler that failed because its lease was lost says nothing about the step.
     const reason: unknown = controller.signal.reason;

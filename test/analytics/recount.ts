@@ -150,3 +150,16 @@ export async function checkWindow(
     }
   }
 }
+
+/** All facts that are committed, read plainly. */
+export async function readFacts(db: Sql): Promise<Fact[]> {
+  return db.query<Fact & object>({
+    text: `select 'step' as subject, identity_id as identity, tasker.microseconds(ended_at - 'epoch') as "endedAt", outcome::text, reopened,
+        run_us as "durationUs", dependency_wait_us as "dependencyWaitUs", queue_wait_us as "queueWaitUs", retry_us as "retryUs",
+        attempts, failed_attempts as "failedAttempts", 0 as "stepCount", 0 as "failedStepCount"
+      from tasker.step_facts
+      union all select 'task', identity_id, tasker.microseconds(ended_at - 'epoch'), outcome::text, reopened,
+        duration_us, 0, 0, 0, 0, 0, step_count, failed_step_count
+      from tasker.task_facts`,
+  });
+}

@@ -25,8 +25,8 @@ const greet = `
   export const helper = () => {};
 `;
 
-describe("tasker serve and tasker worker", { timeout: 120_000 }, () => {
-  test("one serves, the other runs what a module defines, each until it is told to stop", async (t) => {
+describe("the processes of a fleet", { timeout: 120_000 }, () => {
+  test("tasker serve serves, tasker worker runs what a module defines, each until it is told to stop", async (t) => {
     const { url } = await testDatabase(t);
     const env = { DATABASE_URL: url, TASKER_HTTP_PORT: "0" };
     const module = writeModule(temporaryFolder(t), "tasks.ts", greet);
@@ -59,6 +59,26 @@ describe("tasker serve and tasker worker", { timeout: 120_000 }, () => {
       );
       for (const line of stderr.trim().split("\n")) assert.doesNotThrow(() => JSON.parse(line), line);
     }
+  });
+
+  test("tasker dev does both, on a database of one's own, with one's own tasks and without the demo", async (t) => {
+    const { url } = await testDatabase(t);
+    const module = writeModule(temporaryFolder(t), "tasks.ts", greet);
+    const dev = startTasker(t, ["dev", "--port", "0", "--tasks", module], { env: { DATABASE_URL: url } });
+    await dev.printed(/ready on 127\.0\.0\.1:\d+\n[^]*1 template registered\n/u);
+    const [, address = ""] = await dev.printed(/listening on (http:\S+)\n\nCtrl-C stops\.\n/u);
+    const client = new TaskerClient({ baseUrl: address });
+    const { id } = await client.createTask({ namespace: "test", name: "greet", version: "1.0.0", input: "Bob" });
+    await eventually(
+      "the task is complete",
+      () => client.task(id),
+      ({ state }) => state === "complete",
+    );
+    dev.kill("SIGHUP");
+    const { code, stdout } = await dev.ended;
+    assert.equal(code, 0);
+    assert.ok(stdout.endsWith("\nstopped\n"));
+    assert.doesNotMatch(stdout, /migrations|demo|shop/u);
   });
 
   test("do not start on a database that lacks migrations, unless they may apply them", async (t) => {

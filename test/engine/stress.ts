@@ -3,7 +3,8 @@ import assert from "node:assert/strict";
 import fc from "fast-check";
 
 import type { Database } from "../../src/postgres/sql.ts";
-import { create, register } from "../support/engine.ts";
+import { checkWindow, readFacts } from "../analytics/recount.ts";
+import { create, databaseTime, register } from "../support/engine.ts";
 import { randomCases } from "../support/random.ts";
 import { type Action, Actor, actions, finishAll, graphs } from "./histories.ts";
 import { checkInvariants } from "./invariants.ts";
@@ -45,6 +46,9 @@ export async function stress(
       await finishAll(db, template);
       await checkInvariants(db);
       assert.deepEqual(await db.query({ text: "select id, state from tasker.tasks where ended_at is null" }), []);
+      // Some of it was folded on the way.
+      const now = Date.parse(await databaseTime(db)) * 1000;
+      for (const hours of [0, 1]) await checkWindow(db, await readFacts(db), { hours, now, ids: null });
     }),
     { ...randomCases(options.cases), endOnFailure: true },
   );

@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
-import { describe, test } from "node:test";
+import { after, describe, test } from "node:test";
 
 import { assertProblem } from "./problems.ts";
 import { httpSystem } from "./setup.ts";
+
+const { server, faults } = await httpSystem({ after });
 
 const hours = "must be a whole number from 0 to 8760";
 const limit = "must be a whole number from 1 to 100";
@@ -36,8 +38,8 @@ const bad: readonly (readonly [query: string, parameter: string, message: string
 ];
 
 describe("the parameters of a query", () => {
-  test("out of range are refused by name and range", async (t) => {
-    const { server, faults } = await httpSystem(t);
+  test("out of range are refused by name and range", async () => {
+    faults.asked = 0;
     for (const [query, parameter, message] of bad) {
       const problem = assertProblem(
         await server.inject(`/v1/analytics/bottlenecks?${query}`),
@@ -50,8 +52,7 @@ describe("the parameters of a query", () => {
     assert.equal(faults.asked, 0);
   });
 
-  test("at the ends of their ranges are accepted", async (t) => {
-    const { server } = await httpSystem(t);
+  test("at the ends of their ranges are accepted", async () => {
     const queries = ["hours=0&limit=1&min_executions=1", "hours=8760&limit=100&min_executions=1000000&sort=error_rate"];
     for (const query of queries) {
       const answer = await server.inject(`/v1/analytics/bottlenecks?${query}`);
@@ -59,8 +60,7 @@ describe("the parameters of a query", () => {
     }
   });
 
-  test("that nobody knows are refused, and those that exist are named", async (t) => {
-    const { server } = await httpSystem(t);
+  test("that nobody knows are refused, and those that exist are named", async () => {
     const known = "is not known; there are hours, namespace, task_name, version";
     for (const parameter of ["limit", "Hours", "refresh", "__proto__", "constructor", "hours[]"]) {
       const query = `${encodeURIComponent(parameter)}=1`;
@@ -73,8 +73,7 @@ describe("the parameters of a query", () => {
     }
   });
 
-  test("are all reported at once, but not without end", async (t) => {
-    const { server } = await httpSystem(t);
+  test("are all reported at once, but not without end", async () => {
     const problem = assertProblem(
       await server.inject("/v1/analytics/performance?hours=x&days=1&namespace="),
       400,
@@ -89,8 +88,7 @@ describe("the parameters of a query", () => {
     assert.equal(flood.errors?.length, 20);
   });
 
-  test("are judged anew for each query, however often queries repeat", async (t) => {
-    const { server } = await httpSystem(t);
+  test("are judged anew for each query, however often queries repeat", async () => {
     for (let round = 0; round < 2; round++) {
       assert.equal((await server.inject("/v1/analytics/performance?hours=1")).statusCode, 200);
       assertProblem(await server.inject("/v1/analytics/performance?limit=1"), 400, "invalid_parameter");

@@ -1,12 +1,13 @@
 import assert from "node:assert/strict";
-import { describe, test } from "node:test";
+import { after, describe, test } from "node:test";
 
 import { assertProblem } from "./problems.ts";
 import { httpSystem } from "./setup.ts";
 
+const { server } = await httpSystem({ after });
+
 describe("the routes", () => {
-  test("are listed at /, and each answers to its method", async (t) => {
-    const { server } = await httpSystem(t);
+  test("are listed at /, and each answers to its method", async () => {
     const index = (await server.inject("/")).json<{ name: string; version: string; endpoints: string[] }>();
     assert.equal(index.name, "tasker");
     assert.equal(index.version, "1.2.3");
@@ -30,8 +31,7 @@ describe("the routes", () => {
     }
   });
 
-  test("refuse other methods and say which there are, whatever the body", async (t) => {
-    const { server } = await httpSystem(t);
+  test("refuse other methods and say which there are, whatever the body", async () => {
     const cases = [
       ["GET", "/v1/tasks", "POST"],
       ["HEAD", "/v1/tasks", "POST"],
@@ -48,13 +48,16 @@ describe("the routes", () => {
     }
   });
 
-  test("that do not exist are problems too, however they are asked for", async (t) => {
-    const { server } = await httpSystem(t);
-    for (const url of ["/v2", "/v1/tasks/", "/V1/tasks", "//", "/v1/analytics", "/?x=1&", "/health/live/x"]) {
-      if (url.startsWith("/?")) continue;
+  test("that do not exist are problems too, however they are asked for", async () => {
+    for (const url of ["/v2", "/v1/tasks/1/2", "/V1/tasks", "//", "/v1/analytics", "/health/live/"]) {
       assertProblem(await server.inject(url), 404, "unknown_route");
     }
-    const form = { method: "POST", url: "/nothing", payload: "a=b", headers: { "content-type": "text/plain" } } as const;
+    const form = {
+      method: "POST",
+      url: "/nothing",
+      payload: "a=b",
+      headers: { "content-type": "text/plain" },
+    } as const;
     assertProblem(await server.inject(form), 404, "unknown_route");
     assertProblem(await server.inject("/v1/tasks/%zz"), 400, "malformed_request");
     assertProblem(await server.inject(`/v1/tasks/${"x".repeat(101)}`), 414, "path_too_long");

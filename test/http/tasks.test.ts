@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { describe, test } from "node:test";
+import { after, describe, test } from "node:test";
 
 import type { TaskBody } from "../../src/http/endpoints/get-task.ts";
 import { registerTemplate } from "../../src/templates/register.ts";
@@ -7,16 +7,21 @@ import { defineTask } from "../../src/workflow/define-task.ts";
 import { assertProblem, type Response } from "./problems.ts";
 import { httpSystem, type HttpSystem } from "./setup.ts";
 
+const system = await httpSystem({ after });
+
 const order = { namespace: "shop", name: "fulfil_order", version: "1.0.0", input: { order: 1 } };
 
-function post({ server }: HttpSystem, payload: object | string, headers: Record<string, string> = {}): Promise<Response> {
+function post(
+  { server }: HttpSystem,
+  payload: object | string,
+  headers: Record<string, string> = {},
+): Promise<Response> {
   const json = { "content-type": "application/json", ...headers };
   return server.inject({ method: "POST", url: "/v1/tasks", payload, headers: json });
 }
 
 describe("POST /v1/tasks", () => {
-  test("creates a task that GET then shows with its steps", async (t) => {
-    const system = await httpSystem(t);
+  test("creates a task that GET then shows with its steps", async () => {
     const created = await post(system, {
       ...order,
       idempotency_key: "order-1",
@@ -30,7 +35,7 @@ describe("POST /v1/tasks", () => {
     assert.equal(outcome, "created");
     assert.equal(created.headers["location"], `/v1/tasks/${id}`);
 
-    const shown = await system.server.inject(String(created.headers["location"]));
+    const shown = await system.server.inject(`/v1/tasks/${id}`);
     assert.equal(shown.statusCode, 200, shown.body);
     assert.equal(shown.headers["cache-control"], "no-store");
     const { created_at, steps, ...task } = shown.json<TaskBody>();
@@ -59,8 +64,7 @@ describe("POST /v1/tasks", () => {
     );
   });
 
-  test("finds the task of an idempotency key again, and refuses the key with another input", async (t) => {
-    const system = await httpSystem(t);
+  test("finds the task of an idempotency key again, and refuses the key with another input", async () => {
     const first = await post(system, { ...order, idempotency_key: "k" });
     const again = await post(system, { ...order, idempotency_key: "k" });
     assert.equal(again.statusCode, 200);
@@ -69,15 +73,13 @@ describe("POST /v1/tasks", () => {
     assertProblem(other, 409, "idempotency_conflict");
   });
 
-  test("refuses what no template accepts", async (t) => {
-    const system = await httpSystem(t);
+  test("refuses what no template accepts", async () => {
     assertProblem(await post(system, { ...order, name: "ship_moon" }), 404, "unknown_template");
     const invalid = assertProblem(await post(system, { ...order, input: { order: "one" } }), 400, "invalid_payload");
     assert.match(invalid.detail, /^the input of shop\/fulfil_order 1\.0\.0 is not valid: order: /u);
   });
 
-  test("refuses input that cannot be stored", async (t) => {
-    const system = await httpSystem(t);
+  test("refuses input that cannot be stored", async () => {
     // Whose input nobody else checks.
     const { spec } = defineTask({ namespace: "shop", name: "anything", version: "1" }).step("only", () => null);
     await registerTemplate(system.db, spec, undefined, false);
@@ -86,11 +88,13 @@ describe("POST /v1/tasks", () => {
       const body = `{"namespace":"shop","name":"anything","version":"1","input":${input}}`;
       assertProblem(await post(system, body), 400, "invalid_payload");
     }
-    assert.equal((await post(system, { namespace: "shop", name: "anything", version: "1", input: null })).statusCode, 201);
+    assert.equal(
+      (await post(system, { namespace: "shop", name: "anything", version: "1", input: null })).statusCode,
+      201,
+    );
   });
 
-  test("names every field that is not valid", async (t) => {
-    const system = await httpSystem(t);
+  test("names every field that is not valid", async () => {
     const bad: readonly (readonly [field: string, value: unknown, message: RegExp])[] = [
       ["namespace", "", /^must be a text of 1 to 128 characters/u],
       ["name", 7, /^must be a text of 1 to 128 characters/u],
@@ -126,16 +130,14 @@ describe("POST /v1/tasks", () => {
     assert.match(empty.errors?.[0]?.message ?? "", /^is required: a text of/u);
   });
 
-  test("takes texts as long as it says, whatever their bytes", async (t) => {
-    const system = await httpSystem(t);
+  test("takes texts as long as it says, whatever their bytes", async () => {
     const long = "\u{1F600}".repeat(255);
     const tags = Array.from({ length: 20 }, () => "\u{1F600}".repeat(100));
     const created = await post(system, { ...order, idempotency_key: long, correlation_id: long, tags });
     assert.equal(created.statusCode, 201, created.body);
   });
 
-  test("takes only JSON objects, and only as application/json", async (t) => {
-    const system = await httpSystem(t);
+  test("takes only JSON objects, and only as application/json", async () => {
     for (const body of ["{", "", "{}{}", '{"a":01}']) assertProblem(await post(system, body), 400, "invalid_json");
     for (const body of ["[]", "1", "null", '"x"']) assertProblem(await post(system, body), 400, "invalid_body");
     assertProblem(await system.server.inject({ method: "POST", url: "/v1/tasks" }), 400, "invalid_body");
@@ -154,22 +156,27 @@ describe("POST /v1/tasks", () => {
   });
 
   test("refuses a body that is too large", async (t) => {
-    const system = await httpSystem(t, { bodyLimitBytes: 2_000 });
+    const small = await httpSystem(t, { bodyLimitBytes: 2_000 });
     const big = { ...order, correlation_id: "x".repeat(2_000) };
-    assertProblem(await post(system, big), 413, "body_too_large");
-    assert.equal((await post(system, order)).statusCode, 201);
+    assertProblem(await post(small, big), 413, "body_too_large");
+    assert.equal((await post(small, order)).statusCode, 201);
   });
 });
 
 describe("GET /v1/tasks/{task}", () => {
-  test("tells an id that is none from a task that is none", async (t) => {
-    const { server, faults } = await httpSystem(t);
+  test("tells an id that is none from a task that is none", async () => {
+    const { server, faults } = system;
+    faults.asked = 0;
     for (const id of ["1", "019a0000-0000-7000-8000-00000000000g", "019a000000007000800000000000000000"]) {
       const problem = assertProblem(await server.inject(`/v1/tasks/${id}`), 400, "invalid_id");
       assert.deepEqual(problem.errors, [{ parameter: "task", message: `must be a UUID, got "${id}"` }]);
     }
     assert.equal(faults.asked, 0);
-    const missing = assertProblem(await server.inject("/v1/tasks/019A0000-0000-7000-8000-000000000000"), 404, "not_found");
+    const missing = assertProblem(
+      await server.inject("/v1/tasks/019A0000-0000-7000-8000-000000000000"),
+      404,
+      "not_found",
+    );
     assert.match(missing.detail, /^There is no task /u);
   });
 });

@@ -1,5 +1,5 @@
 import { type Claim, claimSteps } from "../../src/engine/claim.ts";
-import { type CreatedTask, createTasks, type NewTask } from "../../src/engine/create-tasks.ts";
+import { type CreatedTask, createTasks, type NewTask, type PinnedRevision } from "../../src/engine/create-tasks.ts";
 import { newId } from "../../src/engine/ids.ts";
 import { encodeError, type Settled, type Settlement, settleSteps } from "../../src/engine/settle.ts";
 import type { Database, Sql, Timestamp } from "../../src/postgres/sql.ts";
@@ -80,7 +80,7 @@ export async function register(db: Database, graph: Graph, options?: TemplateOpt
 /** Creates tasks; `input` is a value here. */
 export async function create(
   db: Sql,
-  template: TestTemplate,
+  template: PinnedRevision,
   tasks: readonly (Omit<Partial<NewTask>, "input"> & { readonly input?: unknown })[] = [{}],
 ): Promise<CreatedTask[]> {
   const created = await createTasks(
@@ -95,7 +95,7 @@ export async function create(
 /** Creates one task and returns its id. */
 export async function createTask(
   db: Sql,
-  template: TestTemplate,
+  template: PinnedRevision,
   task: Omit<Partial<NewTask>, "input"> & { readonly input?: unknown } = {},
 ): Promise<string> {
   const [created] = await create(db, template, [task]);

@@ -74,13 +74,22 @@ export class TestProcess {
 
   /** Waits until the standard output matches. Rejects, with all output, when the process ends without that. */
   printed(pattern: RegExp): Promise<RegExpExecArray> {
+    return this.#matched(pattern, () => this.#stdout);
+  }
+
+  /** The same for standard error, where the log goes. */
+  logged(pattern: RegExp): Promise<RegExpExecArray> {
+    return this.#matched(pattern, () => this.#stderr);
+  }
+
+  #matched(pattern: RegExp, written: () => string): Promise<RegExpExecArray> {
     return new Promise((resolve, reject) => {
       const look = (): void => {
-        const match = pattern.exec(this.#stdout);
+        const match = pattern.exec(written());
         if (match === null && this.#end === undefined) return;
         this.#watchers.delete(look);
         if (match !== null) resolve(match);
-        else reject(new Error(`ended without printing ${pattern}:\n${this.#stdout}\n${this.#stderr}`));
+        else reject(new Error(`ended without writing ${pattern}:\n${this.#stdout}\n${this.#stderr}`));
       };
       this.#watchers.add(look);
       look();

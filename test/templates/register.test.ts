@@ -133,7 +133,7 @@ test("another graph is accepted when it is allowed; tasks of the old one go on a
   await settle(db, success(held));
   await settle(db, success(await claimStep(db, old, "send")));
   assert.equal((await statesOf(db, before)).task, "complete");
-  const id = await createTask(db, { ...next, spec, stepCount: 2 });
+  const id = await createTask(db, { ...next, stepCount: 2 });
   assert.deepEqual((await statesOf(db, id)).steps, { pack: "enqueued", mail: "pending" });
 });
 

@@ -3,7 +3,6 @@ import { after, test } from "node:test";
 
 import { z } from "zod";
 
-import { noticeChannel } from "../../src/engine/wake-ups.ts";
 import type { Database, Sql, Statement } from "../../src/postgres/sql.ts";
 import { defineTask } from "../../src/workflow/define-task.ts";
 import { testDatabase } from "../support/database.ts";
@@ -173,7 +172,7 @@ test("registering a new revision forgets the old one in the shared cache", async
   assert.equal(revision?.revisionId, registry.steps.values().next().value?.registered.revisionId);
 });
 
-test("inside a caller's transaction the tasks and the notice of them come with its commit", async (t) => {
+test("inside a caller's transaction the tasks come with its commit, and wake nobody before", async (t) => {
   const { registry, submitter, wakeUps } = templateSystem(db);
   await registry.register([defineTask(named("within")).step("pack", nothing)]);
   let woken = 0;
@@ -185,12 +184,11 @@ test("inside a caller's transaction the tasks and the notice of them come with i
   });
   await assert.rejects(rolledBack, (error) => error === undone);
   await db.transaction(async (sql) => {
-    await sql.query({ text: `listen ${noticeChannel}` });
     await submitter.submit(named("within"), [{ input: 2 }], sql);
-    await sql.query({ text: `unlisten ${noticeChannel}` });
+    assert.deepEqual(await inputsOf("within"), []);
   });
   assert.deepEqual(await inputsOf("within"), [{ input: 2, checked: false }]);
-  assert.equal(woken, 0, "nobody is woken for what may still be rolled back");
+  assert.equal(woken, 0, "the notice that comes with the commit wakes this process, too");
 });
 
 test("a submission wakes the workers of this process with the namespace's id", async (t) => {

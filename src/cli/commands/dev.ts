@@ -1,4 +1,5 @@
 import { Command, Option } from "commander";
+import { resolveCacheBackend } from "../../config/cache-backend.ts";
 import { systemClock } from "../../runtime/clock.ts";
 import { CommandError, exitCodes } from "../command-error.ts";
 import type { CommandContext } from "../context.ts";
@@ -59,6 +60,7 @@ async function dev(context: CommandContext, options: DevOptions): Promise<void> 
       { exitCode: exitCodes.usage },
     );
   }
+  const isCached = resolveCacheBackend(config).backend !== "none";
   const hasDemo = options.demo ?? (isEmbedded && options.tasks === undefined);
   const own = options.tasks === undefined ? [] : await importTasks(options.tasks);
   const definitions = hasDemo ? [...own, ...demoDefinitions] : own;
@@ -81,7 +83,7 @@ async function dev(context: CommandContext, options: DevOptions): Promise<void> 
       terminal,
       clock: systemClock,
       stop,
-      analyticsTtlSeconds: config.common.cache.analyticsTtlSeconds,
+      analyticsTtlSeconds: isCached ? config.common.cache.analyticsTtlSeconds : 0,
       logger,
     });
   });

@@ -13,6 +13,7 @@ export interface Demo extends Pick<App, "submitter" | "outcomes"> {
   readonly terminal: Terminal;
   readonly clock: Clock;
   readonly stop: StopSignal;
+  /** 0 when the analytics are not cached. */
   readonly analyticsTtlSeconds: number;
   readonly logger: Logger;
 }

@@ -37,9 +37,11 @@ async function showAll(demo: Demo): Promise<void> {
   await askTwice(demo, questions);
   terminal.print(terminal.style("bold", "Try it"));
   for (const { path } of questions) terminal.print(`  curl -i "${address}/v1/analytics/${path}"`);
-  terminal.print(
-    `  Answers are cached for ${analyticsTtlSeconds} s: until then you see the ones above (Cache-Status: hit, and their Age), then new ones.`,
-  );
+  if (analyticsTtlSeconds > 0) {
+    terminal.print(
+      `  Answers are cached for ${analyticsTtlSeconds} s: until then you see the ones above (Cache-Status: hit, and their Age), then new ones.`,
+    );
+  }
   terminal.print();
   terminal.print(`Another task starts every ${streamIntervalMs / 1000} s. Ctrl-C stops.`);
   await streamTasks(demo, firstNumber + batchSize, streamIntervalMs);
