@@ -1,6 +1,6 @@
 /**
  * Time from typing `node dist/main.js dev` on an empty folder to the first answer that comes from the cache.
- * Build first. `npm run bench:startup -- [--runs N]`
+ * `npm run bench:startup -- [--runs N]`
  */
 import { spawn } from "node:child_process";
 import { rmSync } from "node:fs";

@@ -68,6 +68,10 @@ export class TestProcess {
     return pid;
   }
 
+  get hasEnded(): boolean {
+    return this.#end !== undefined;
+  }
+
   kill(signal: NodeJS.Signals): void {
     this.#child.kill(signal);
   }

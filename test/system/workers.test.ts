@@ -122,13 +122,9 @@ describe("a worker that is told to stop", { timeout: 300_000, concurrency: 1 }, 
     const leaving = await fleet.startWorker({ concurrency: 5, hold: "first", env: shortLeases });
     await fleet.submit(10);
     await fleet.begun(leaving, "first", 5);
-    let ended = false;
-    void leaving.ended.then(() => {
-      ended = true;
-    });
-    const tell = async (): Promise<boolean> => {
+    const tell = (): Promise<boolean> => {
       leaving.kill("SIGTERM");
-      return Promise.resolve(ended);
+      return Promise.resolve(leaving.hasEnded);
     };
     await eventually("the worker ends", tell, (hasEnded) => hasEnded);
     const { code, stderr } = await leaving.ended;
