@@ -1,37 +1,53 @@
-import { type ChildProcess, spawn } from "node:child_process";
-import { createInterface } from "node:readline";
+import { type ChildProcess, fork } from "node:child_process";
+import { once } from "node:events";
 
-/** A program of its own process that prints `listening <address>` when it is ready. */
-export interface ServerProcess {
-  readonly address: string;
+/** A program of ours in a process of its own. */
+export interface Child<Report> {
+  /** What it reported first. */
+  readonly report: Report;
+  /** Ends it and waits for that. */
   stop(): Promise<void>;
 }
 
-/** Starts a TypeScript program and waits until it listens. @throws when it ends before that */
-export async function startServerProcess(program: string, args: readonly string[]): Promise<ServerProcess> {
-  const child = spawn(process.execPath, ["--import", "tsx", program, ...args], {
-    stdio: ["ignore", "pipe", "inherit"],
-  });
-  const ended = new Promise<void>((resolve) => {
-    child.once("exit", () => resolve());
-  });
-  return {
-    address: await addressOf(child, program),
-    async stop() {
-      child.kill("SIGTERM");
-      await ended;
-    },
-  };
+/**
+ * Starts a TypeScript program, tells it something, and waits for its report.
+ *
+ * @throws when it ends without a report; what it wrote stands on standard error
+ */
+export async function startChild<Report>(
+  file: string,
+  message: object,
+  isReport: (message: unknown) => message is Report,
+): Promise<Child<Report>> {
+  const child = fork(file, { execArgv: ["--import", "tsx"], stdio: ["ignore", "inherit", "inherit", "ipc"] });
+  const reported = once(child, "message").then(([first]: unknown[]) => first);
+  const ended = once(child, "exit").then(([code]: unknown[]) =>
+    Promise.reject(new Error(`${file} ended with ${String(code)}`)),
+  );
+  child.send(message);
+  const first = await Promise.race([reported, ended]);
+  // It ends when it is told to; nobody waits for the rejection any more.
+  ended.catch(() => {});
+  if (!isReport(first)) throw new Error(`${file} reported ${JSON.stringify(first)}`);
+  return { report: first, stop: () => stopChild(child) };
 }
 
-function addressOf(child: ChildProcess, program: string): Promise<string> {
-  return new Promise((resolve, reject) => {
-    child.once("error", reject);
-    child.once("exit", (code) => reject(new Error(`${program} ended with ${code} before it listened`)));
-    if (child.stdout === null) return;
-    createInterface({ input: child.stdout }).on("line", (line) => {
-      const address = /^listening (\S+)$/u.exec(line)?.[1];
-      if (address !== undefined) resolve(address);
-    });
-  });
+async function stopChild(child: ChildProcess): Promise<void> {
+  if (child.exitCode !== null || child.signalCode !== null) return;
+  const ended = once(child, "exit");
+  child.kill("SIGTERM");
+  await ended;
+}
+
+/** In the child: what the parent tells it. */
+export async function told<Message>(isMessage: (message: unknown) => message is Message): Promise<Message> {
+  const messages: readonly unknown[] = await once(process, "message");
+  const [message] = messages;
+  if (!isMessage(message)) throw new Error(`told ${JSON.stringify(message)}`);
+  return message;
+}
+
+/** In the child: reports to the parent. */
+export function report(message: object): void {
+  process.send?.(message);
 }

@@ -9,35 +9,37 @@ import { systemClock } from "../../src/runtime/clock.ts";
 /** The Postgres that a benchmark runs on. */
 export interface BenchDatabase {
   readonly url: string;
-  /** True when it was started for this run, is empty, and goes with it. */
-  readonly own: boolean;
   stop(): Promise<void>;
 }
 
 /** The Postgres that DATABASE_URL names; without one an embedded server of its own, with the settings every user gets (fsync on). */
 export async function openBenchDatabase(): Promise<BenchDatabase> {
   const given = environment()["DATABASE_URL"];
-  if (given !== undefined && given !== "") return { url: given, own: false, stop: () => Promise.resolve() };
+  if (given !== undefined && given !== "") return { url: given, stop: () => Promise.resolve() };
   const folder = temporaryFolder();
-  const server = await startEmbeddedPostgres({ dataDir: join(folder, "postgres"), clock: systemClock });
-  return {
-    url: server.connectionString,
-    own: true,
-    async stop() {
-      await server.stop();
-      for (const path of [folder, server.dataDir]) rmSync(path, { recursive: true, force: true });
-    },
+  const paths = [folder];
+  const remove = (): void => {
+    for (const path of paths) rmSync(path, { recursive: true, force: true });
   };
+  try {
+    const server = await startEmbeddedPostgres({ dataDir: join(folder, "postgres"), clock: systemClock });
+    // Not always in the folder: where the server's user cannot get there, it lives elsewhere.
+    paths.push(server.dataDir);
+    return { url: server.connectionString, stop: () => server.stop().then(remove) };
+  } catch (error) {
+    remove();
+    throw error;
+  }
 }
 
 /** Runs a benchmark on a database and stops that at the end, at an interrupt too. Resolves to the exit code. */
 export async function withBenchDatabase(run: (database: BenchDatabase) => Promise<number>): Promise<number> {
   const database = await openBenchDatabase();
-  const interrupted = new Promise<number>((resolve) => {
-    for (const signal of ["SIGINT", "SIGTERM"] as const) process.once(signal, () => resolve(130));
-  });
+  for (const signal of ["SIGINT", "SIGTERM"] as const) {
+    process.once(signal, () => void database.stop().finally(() => process.exit(130)));
+  }
   try {
-    return await Promise.race([run(database), interrupted]);
+    return await run(database);
   } finally {
     await database.stop();
   }

@@ -1,0 +1,16 @@
+/** A process that asks for a URL as fast as it can. */
+import autocannon from "autocannon";
+
+import { report, told } from "../support/child.ts";
+import { isLoad, type Measured } from "./protocol.ts";
+
+const { url, connections, seconds } = await told(isLoad);
+const { requests, latency, errors, timeouts, non2xx } = await autocannon({ url, connections, duration: seconds });
+const measured: Measured = {
+  requestsPerSecond: requests.average,
+  p50Ms: latency.p50,
+  p99Ms: latency.p99,
+  failures: errors + timeouts + non2xx,
+};
+report(measured);
+process.disconnect();
