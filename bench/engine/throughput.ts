@@ -46,7 +46,7 @@ export async function measureThroughput(sql: Sql, options: ThroughputOptions): P
     const app = await startBenchApp({ ...options, definitions: [workload.definition] });
     try {
       await within(systemClock, patienceMs, allRan, `${workload.name} has come to a halt`);
-      await until(systemClock, patienceMs, () => haveEnded(sql), `${workload.name} does not end`);
+      await until(systemClock, patienceMs, () => haveEnded(sql, since), `${workload.name} does not end`);
     } finally {
       await app.stop();
     }
@@ -96,8 +96,9 @@ async function timeOf(sql: Sql): Promise<Timestamp> {
   return single(await sql.query<{ now: Timestamp }>({ text: "select tasker.clock() as now" })).now;
 }
 
-async function haveEnded(sql: Sql): Promise<boolean> {
-  const rows = await sql.query({ text: "select 1 from tasker.tasks where ended_at is null limit 1" });
+async function haveEnded(sql: Sql, since: Timestamp): Promise<boolean> {
+  const text = "select 1 from tasker.tasks where created_at >= $1 and ended_at is null limit 1";
+  const rows = await sql.query({ text, values: [since] });
   return rows.length === 0;
 }
 

@@ -29,7 +29,7 @@ function rowOf(evidence: Evidence): string[] {
     (of((run) => run.handlersMs) / 1000).toFixed(2),
     of((run) => (run.stepCount * 1000) / run.wallMs).toFixed(0),
     (of((run) => run.criticalPathMs) / 1000).toFixed(2),
-    String(of((run) => run.hops)),
+    of((run) => run.hops).toFixed(0),
     overheadMs.toFixed(0),
     of((run) => (run.wallMs - run.criticalPathMs) / run.hops).toFixed(1),
   ];

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { after, afterEach, test } from "node:test";
 
+import { releaseLeases } from "../../src/engine/claim.ts";
 import { cancelTask } from "../../src/engine/operate.ts";
 import { testDatabase } from "../support/database.ts";
 import {
@@ -208,6 +209,19 @@ test("the times stay in order when the clock goes back", async () => {
   );
   assert.equal(finished, createdAt);
   assert.equal((await statesOf(db, task)).task, "complete");
+});
+
+test("a step that was given back after the clock had gone back does not start before it started", async () => {
+  const template = await register(db, { a: [] }, { name: "returned", retry: { maxAttempts: 2 } });
+  const task = await createTask(db, template);
+  await failStep(db, template, "a", { seconds: 10, retryAfterSeconds: 0 });
+  const held = await claimStep(db, template, "a");
+  await moveClock(db, -5);
+  assert.equal(await releaseLeases(db, held.owner, [held]), 1);
+  await settle(db, success(await claimStep(db, template, "a")));
+  await moveClock(db, 5);
+  const fact = await onlyRow(db, "select retry_us, queue_wait_us from tasker.step_facts where task_id = $1", [task]);
+  assert.deepEqual(fact, { retry_us: 10_000_000, queue_wait_us: 0 });
 });
 
 test("results of parents come with the claim, by their names, whatever else the task has done", async () => {

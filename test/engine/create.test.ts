@@ -6,6 +6,7 @@ import { newId } from "../../src/engine/ids.ts";
 import { readTask } from "../../src/engine/read-task.ts";
 import { registerTemplate } from "../../src/templates/register.ts";
 import { testDatabase } from "../support/database.ts";
+import { deferred } from "../support/deferred.ts";
 import {
   claim,
   create,
@@ -17,6 +18,7 @@ import {
   statesOf,
   stopClock,
   templateSpec,
+  untilBlocked,
 } from "../support/engine.ts";
 import { checkInvariants } from "./invariants.ts";
 
@@ -177,17 +179,31 @@ test("of eight connections that create under one key at once one creates and all
 
 test("batches with the same keys in another order wait for each other instead of deadlocking", async () => {
   const template = await register(db, { a: [] }, { name: "orders" });
-  const keys = Array.from({ length: 40 }, (_, i) => `k${i}`);
-  const batches = [keys, keys.toReversed(), keys, keys.toReversed()].map((order) =>
+  const batch = (...keys: readonly string[]) =>
     create(
       db,
       template,
-      order.map((idempotencyKey) => ({ idempotencyKey })),
-    ),
-  );
-  const created = (await Promise.all(batches)).flat();
-  assert.equal(created.filter(({ outcome }) => outcome === "created").length, 40);
-  assert.equal(new Set(created.map(({ id }) => id)).size, 40);
+      keys.map((idempotencyKey) => ({ idempotencyKey })),
+    );
+  // Both batches wait in their middle until this transaction is over: each has locked all that it comes to before.
+  const [begun, commit] = [deferred(), deferred()];
+  const middle = db.transaction(async (sql) => {
+    await create(sql, template, [{ idempotencyKey: "m" }]);
+    begun.resolve();
+    await commit.promise;
+  });
+  await begun.promise;
+  const first = batch("a", "m", "z");
+  await untilBlocked(db, 1);
+  const second = batch("z", "m", "a");
+  await untilBlocked(db, 2);
+  commit.resolve();
+  await middle;
+  const outcomes = [await first, await second].map((created) => created.map(({ outcome }) => outcome));
+  assert.deepEqual(outcomes, [
+    ["created", "existing", "created"],
+    ["existing", "existing", "existing"],
+  ]);
 });
 
 test("with a revision that is not the current one nothing is created", async () => {

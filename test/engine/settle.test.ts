@@ -59,14 +59,23 @@ test("a child is enqueued when the last of its parents ended, and knows which on
   assert.deepEqual(row, { released_by: a.stepId });
 });
 
-test("parents that end in one batch release their child once", async () => {
+test("parents that end in one batch release their child once; of these, which end at the same time, the last by id did it", async () => {
   const template = await register(db, { a: [], b: [], c: ["a", "b"] }, { name: "together" });
   const task = await createTask(db, template);
   const held = await claim(db, template);
-  await settle(db, ...held.map((one) => success(one)));
+  await settle(db, ...held.map((step) => success(step)));
   assert.deepEqual(await statesOf(db, task), {
     task: "in_progress",
     steps: { a: "complete", b: "complete", c: "enqueued" },
+  });
+  const row = await onlyRow(db, "select released_by from tasker.workflow_steps where id = $1", [
+    (await claimStep(db, template, "c")).stepId,
+  ]);
+  assert.deepEqual(row, {
+    released_by: held
+      .map(({ stepId }) => stepId)
+      .toSorted()
+      .at(-1),
   });
 });
 
