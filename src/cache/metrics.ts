@@ -1,5 +1,6 @@
 import type { Metrics } from "../runtime/metrics.ts";
 import type { CacheUsageContext } from "./contract.ts";
+import type { StoreFailure } from "./errors.ts";
 
 /**
  * How a request was answered: from the cache; by computing; by a computation that another caller had begun; by
@@ -7,8 +8,21 @@ import type { CacheUsageContext } from "./contract.ts";
  */
 export type CacheRequestResult = "hit" | "miss" | "coalesced" | "uncached" | "paused";
 
-/** A failure that was survived: of an operation, or a value that was found and could not be read. */
-export type CacheErrorReason = "get" | "set" | "delete" | "delete_pattern" | "health_check" | "undecodable";
+/** An operation that failed. */
+export type CacheOperation =
+  | "get"
+  | "set"
+  | "delete"
+  | "delete_pattern"
+  | "health_check"
+  | "find"
+  | "claim"
+  | "renew"
+  | "fill"
+  | "release";
+
+/** A failure that was survived: why the store failed, else the operation; or a value that was found and could not be read. */
+export type CacheErrorReason = CacheOperation | StoreFailure | "undecodable";
 
 /** What the caches report. Implementations must not throw. */
 export interface CacheMetrics {

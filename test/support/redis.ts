@@ -1,7 +1,7 @@
 import { type ChildProcess, spawn } from "node:child_process";
 import { once } from "node:events";
 import { mkdtempSync, rmSync } from "node:fs";
-import { createServer } from "node:net";
+import { createServer, Socket } from "node:net";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { createInterface } from "node:readline";
@@ -112,8 +112,8 @@ function startJanitor(pid: number | undefined): ChildProcess {
     stdio: ["pipe", "ignore", "ignore"],
   });
   janitor.unref();
-  // A pipe, which does not keep this process alive; the type knows only that it can be written to.
-  if ("unref" in janitor.stdin && typeof janitor.stdin.unref === "function") janitor.stdin.unref();
+  // A pipe is a socket; it must not keep this process alive.
+  if (janitor.stdin instanceof Socket) janitor.stdin.unref();
   return janitor;
 }
 
