@@ -18,6 +18,16 @@ export class ComputeOverloadedError extends Error {
   }
 }
 
+/** Another process has just failed to compute this; its log says why. The source is left alone for a moment. */
+export class ComputeFailedElsewhereError extends Error {
+  override readonly name = "ComputeFailedElsewhereError";
+  readonly code = "compute_failed";
+
+  constructor(resource: string) {
+    super(`Another process has just failed to compute ${resource}`);
+  }
+}
+
 /** Why a store did not do what it was asked; the words of metrics. */
 export type StoreFailure = Outage | Refusal | "closed";
 

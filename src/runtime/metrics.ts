@@ -25,6 +25,11 @@ export interface Metrics {
   readonly cacheRequests: Counter<"provider" | "context" | "result">;
   /** Cache failures that were survived, by reason. */
   readonly cacheErrors: Counter<"provider" | "context" | "reason">;
+  /** How often the source was asked for what a cache did not have. */
+  readonly cacheComputes: Counter<"provider" | "context" | "result">;
+  readonly cacheComputeSeconds: Histogram<"provider" | "context">;
+  /** Computations of another process that were waited for. */
+  readonly cacheLeaseWaits: Counter<"provider" | "context">;
   /** Time to compute an analytics answer from the database. */
   readonly analyticsComputeSeconds: Histogram<"resource">;
   /** `route` is the route's pattern, never the path that was asked: paths are unbounded. */
@@ -57,6 +62,21 @@ export function createMetrics(): Metrics {
       "provider",
       "context",
       "reason",
+    ]),
+    cacheComputes: factory.counter("tasker_cache_computes_total", "Computations for caches", [
+      "provider",
+      "context",
+      "result",
+    ]),
+    cacheComputeSeconds: factory.histogram(
+      "tasker_cache_compute_seconds",
+      "Time to compute what a cache did not have",
+      computeBucketsSeconds,
+      ["provider", "context"],
+    ),
+    cacheLeaseWaits: factory.counter("tasker_cache_lease_waits_total", "Computations of other processes waited for", [
+      "provider",
+      "context",
     ]),
     analyticsComputeSeconds: factory.histogram(
       "tasker_analytics_compute_seconds",
