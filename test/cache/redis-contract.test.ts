@@ -1,6 +1,7 @@
 import { after } from "node:test";
 import type { CacheProvider } from "../../src/cache/contract.ts";
 import { describeCacheProvider } from "../contracts/cache-provider.ts";
+import { describeSharedCacheProvider } from "../contracts/shared-cache-provider.ts";
 import { sharedRedis } from "../support/redis.ts";
 import { openRedisCache } from "./redis-support.ts";
 
@@ -34,4 +35,16 @@ describeCacheProvider({
     };
     return { provider: slow, advance: async (ms) => void (await admin.eval(age, 0, ms * slowness, slowness)) };
   },
+});
+
+describeSharedCacheProvider("redis", async () => {
+  await admin.flushdb();
+  const { provider } = await openRedisCache({ url, commandBudgetMs: 5_000 });
+  const raw = {
+    set: async (key: string, text: string) => void (await admin.set(key, text)),
+    delete: async (key: string) => void (await admin.del(key)),
+    leftMs: (key: string) => admin.pttl(key),
+    advance: async (ms: number) => void (await admin.eval(age, 0, ms, 1)),
+  };
+  return { provider, raw };
 });

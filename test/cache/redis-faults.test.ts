@@ -164,6 +164,23 @@ describe("redis that refuses", () => {
     assert.equal(await failureOf(provider.set("other", "v", 1_000)), "none");
   });
 
+  test("a fill for want of memory: the lease and the old value stay", async (t) => {
+    const { redis, provider, until } = await setup(t);
+    await until(true);
+    await provider.set("k", "1\nold", 60_000);
+    const request = { token: "t", leaseMs: 60_000, knownBornMs: 1, maxAgeMs: 60_000 };
+    const granted = await provider.claim("k", request);
+    assert.ok(granted.state === "granted");
+    await redis.admin.config("SET", "maxmemory", "1");
+    assert.equal(
+      await failureOf(provider.fill("k", "t", { value: "v", bornMs: granted.nowMs, keepMs: 60_000 })),
+      "oom",
+    );
+    await redis.admin.config("SET", "maxmemory", "0");
+    assert.equal((await provider.find("k"))?.value, "old");
+    assert.deepEqual(await provider.claim("k", { ...request, token: "u" }), { state: "held" });
+  });
+
   test("a write because it is a replica: reading goes on", async (t) => {
     const { redis, provider, until } = await setup(t);
     await until(true);
