@@ -2,6 +2,7 @@ import { AnalyticsQueryService } from "./analytics/analytics-query-service.ts";
 import { AnalyticsService } from "./analytics/analytics-service.ts";
 import { foldChore, partitionsChore } from "./analytics/fold.ts";
 import { type Caches, openCaches } from "./cache/caches.ts";
+import { exposeCacheFigures } from "./cache/figures.ts";
 import { cacheChecks } from "./cache/health-checks.ts";
 import { CacheKeys } from "./cache/keys.ts";
 import { recordCacheMetrics } from "./cache/metrics.ts";
@@ -155,7 +156,7 @@ function openConfiguredCaches(config: Config, logger: Logger, metrics: Metrics):
   const { backend, chosen, warnings } = resolveCacheBackend(config);
   for (const warning of warnings) logger.warn(warning);
   const { redis, memory } = config.common.cache;
-  return openCaches({
+  const caches = openCaches({
     backend,
     chosen,
     memory: { entriesMax: memory.maxCapacity, bytesMax: memory.maxBytes },
@@ -164,6 +165,8 @@ function openConfiguredCaches(config: Config, logger: Logger, metrics: Metrics):
     logger,
     metrics: recordCacheMetrics(metrics),
   });
+  exposeCacheFigures(metrics, caches);
+  return caches;
 }
 
 function composeAnalytics(
