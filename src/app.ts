@@ -2,6 +2,8 @@ import { AnalyticsQueryService } from "./analytics/analytics-query-service.ts";
 import { AnalyticsService } from "./analytics/analytics-service.ts";
 import { foldChore, partitionsChore } from "./analytics/fold.ts";
 import { type Caches, openCaches } from "./cache/caches.ts";
+import { exposeCacheFigures } from "./cache/figures.ts";
+import { cacheChecks } from "./cache/health-checks.ts";
 import { CacheKeys } from "./cache/keys.ts";
 import { recordCacheMetrics } from "./cache/metrics.ts";
 import { resolveCacheBackend } from "./config/cache-backend.ts";
@@ -153,15 +155,18 @@ interface Parts {
 function openConfiguredCaches(config: Config, logger: Logger, metrics: Metrics): Caches {
   const { backend, chosen, warnings } = resolveCacheBackend(config);
   for (const warning of warnings) logger.warn(warning);
-  const { maxCapacity: entriesMax, maxBytes: bytesMax } = config.common.cache.memory;
-  return openCaches({
-    backend: backend === "redis" ? "memory" : backend,
+  const { redis, memory } = config.common.cache;
+  const caches = openCaches({
+    backend,
     chosen,
-    memory: { entriesMax, bytesMax },
+    memory: { entriesMax: memory.maxCapacity, bytesMax: memory.maxBytes },
+    redis: { ...redis, connectTimeoutMs: redis.connectionTimeoutSeconds * 1000 },
     clock,
     logger,
     metrics: recordCacheMetrics(metrics),
   });
+  exposeCacheFigures(metrics, caches);
+  return caches;
 }
 
 function composeAnalytics(
@@ -173,6 +178,7 @@ function composeAnalytics(
     poolUtilizationThreshold: poolUtilization,
     slowStepSeconds,
   } = config.analytics;
+  const { cache } = config.common;
   return new AnalyticsService({
     queries: new AnalyticsQueryService({
       database: breakerDatabase(analyticsPool, { name: "analytics", clock, logger }),
@@ -180,12 +186,17 @@ function composeAnalytics(
       thresholds: { errorRate, poolUtilization, slowStepSeconds },
     }),
     cache: caches.analytics,
+    fleet: caches.analyticsFleet,
     keys,
     clock,
     metrics: recordCacheMetrics(metrics),
     // An answer is a handful of statements, each with its own timeout.
     computeTimeoutMs: config.database.analyticsStatementTimeoutMs * 2,
-    ttlMs: config.common.cache.analyticsTtlSeconds * 1000,
+    freshness: {
+      ttlMs: cache.analyticsTtlSeconds * 1000,
+      staleWhileRevalidateMs: cache.staleWhileRevalidateSeconds * 1000,
+      staleIfErrorMs: cache.staleIfErrorSeconds * 1000,
+    },
     onComputed: (resource, seconds) => metrics.analyticsComputeSeconds.observe(seconds, { resource }),
   });
 }
@@ -277,14 +288,9 @@ async function checkHealth(database: Database, caches: Caches): Promise<HealthRe
     () => true,
     () => false,
   );
-  const uses = await caches.health();
   const checks = [
     { name: "database", healthy: reachable, detail: { pool: database.usage() } },
-    ...uses.map(({ context, provider, healthy, figures }) => ({
-      name: `cache ${context}`,
-      healthy,
-      detail: { provider, figures },
-    })),
+    ...cacheChecks(await caches.health()),
   ];
   // The cache is best effort: without it everything works.
   return { healthy: reachable, checks };

@@ -1,4 +1,5 @@
 import type { CacheKeys } from "../cache/keys.ts";
+import type { Freshness } from "../cache/freshness.ts";
 import { type Answer, ReadThrough, type ReadThroughOptions } from "../cache/read-through.ts";
 import type { AnalyticsQueryService, Queried } from "./analytics-query-service.ts";
 import {
@@ -12,11 +13,12 @@ import {
 
 export interface AnalyticsServiceOptions extends Pick<
   ReadThroughOptions,
-  "cache" | "clock" | "metrics" | "computeTimeoutMs"
+  "cache" | "fleet" | "clock" | "metrics" | "computeTimeoutMs"
 > {
   readonly queries: AnalyticsQueryService;
   readonly keys: CacheKeys;
-  readonly ttlMs: number;
+  /** Answers to other than the default parameters are kept until they are not fresh any more. */
+  readonly freshness: Freshness;
   /** Called with the time each computation took. */
   readonly onComputed: (resource: string, seconds: number) => void;
 }
@@ -31,12 +33,19 @@ export class AnalyticsService {
   readonly #options: AnalyticsServiceOptions;
   readonly #performance: ReadThrough;
   readonly #bottlenecks: ReadThrough;
+  /** What everybody asks for: the only keys that are worth refreshing ahead of a reader, and keeping for bad times. */
+  readonly #defaultKeys: ReadonlySet<string>;
 
   constructor(options: AnalyticsServiceOptions) {
     this.#options = options;
     // One each, so that slow answers of the one do not take the other's places.
     this.#performance = new ReadThrough({ ...options, resource: "performance" });
     this.#bottlenecks = new ReadThrough({ ...options, resource: "bottlenecks" });
+    const { limit, min_executions } = defaultBottlenecks;
+    this.#defaultKeys = new Set([
+      options.keys.performance(defaultPerformance.hours),
+      options.keys.bottlenecks(limit, min_executions),
+    ]);
   }
 
   /** The PerformanceMetrics of a window. */
@@ -66,10 +75,10 @@ export class AnalyticsService {
     filter: AnalyticsFilter,
     query: () => Promise<Queried<{ readonly calculated_at: string }>>,
   ): Promise<Answer> {
-    const { clock, onComputed, ttlMs } = this.#options;
+    const { clock, onComputed, freshness } = this.#options;
     const isFiltered = [filter.namespace, filter.task_name, filter.version].some((name) => name !== undefined);
     return through.read(key, {
-      ttlMs,
+      ...(this.#defaultKeys.has(key) ? freshness : { ttlMs: freshness.ttlMs }),
       compute: async () => {
         const startedMs = clock.monotonicMs();
         const { answer, identitiesKnown } = await query();

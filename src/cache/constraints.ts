@@ -2,7 +2,7 @@ import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logging.ts";
 import type { CacheHealth, CacheProvider, CacheReach, CacheUsageContext } from "./contract.ts";
 import { CacheFaults } from "./faults.ts";
-import type { CacheErrorReason, CacheMetrics } from "./metrics.ts";
+import type { CacheMetrics, CacheOperation } from "./metrics.ts";
 import { noneCacheProvider } from "./providers/none.ts";
 
 /**
@@ -120,17 +120,13 @@ export class ConstrainedCacheProvider<Context extends CacheUsageContext> {
     return { context: this.context, provider: this.providerName, ...health };
   }
 
-  async #survive<Result>(
-    reason: CacheErrorReason,
-    otherwise: Result,
-    operation: () => Promise<Result>,
-  ): Promise<Result> {
+  async #survive<Result>(operation: CacheOperation, otherwise: Result, run: () => Promise<Result>): Promise<Result> {
     try {
-      const result = await operation();
+      const result = await run();
       this.#faults.succeeded();
       return result;
     } catch (error) {
-      this.#faults.failed(reason, error);
+      this.#faults.failed(operation, error);
       return otherwise;
     }
   }

@@ -14,6 +14,8 @@ export interface CacheHealth {
   readonly healthy: boolean;
   /** Why it is not healthy, in a sentence without secrets. */
   readonly reason?: string;
+  /** Since when it is not healthy, RFC 3339, by this process's wall clock. */
+  readonly since?: string;
   /** Sizes and counts by snake_case name, such as `entries` or `evictions_total`. */
   readonly figures: Readonly<Record<string, number>>;
 }
@@ -46,4 +48,54 @@ export interface CacheProvider<Reach extends CacheReach = CacheReach> {
   healthCheck(): Promise<CacheHealth>;
   /** Gives up every resource; idempotent. A closed cache misses, and keeps nothing. */
   close(): Promise<void>;
+}
+
+/** A value with its age, both told by the store's own clock: the clocks of two hosts are never compared. */
+export interface Kept {
+  readonly value: string;
+  /** When the value was born, by the store's clock, milliseconds. Tells apart what was kept under one key at two times. */
+  readonly bornMs: number;
+  /** At the time the store answered. */
+  readonly ageMs: number;
+}
+
+export interface ClaimRequest {
+  /** Names this claim and nobody else's, ever. */
+  readonly token: string;
+  /** A holder that neither fills, releases nor renews for so long has lost the lease. */
+  readonly leaseMs: number;
+  /** The birth of the value that the caller has and wants another for. */
+  readonly knownBornMs: number | undefined;
+  /** An older value than this is not worth having. */
+  readonly maxAgeMs: number;
+}
+
+/** What became of a claim: a value is there after all; computing is the caller's, from `nowMs` on; another's; or has just failed. */
+export type Claim =
+  | { readonly state: "found"; readonly kept: Kept }
+  | { readonly state: "granted"; readonly nowMs: number }
+  | { readonly state: "held" | "failed" };
+
+export interface Fill {
+  readonly value: string;
+  /** What the claim's `nowMs` was: the value cannot be older. */
+  readonly bornMs: number;
+  /** How long after its birth the value may be kept. */
+  readonly keepMs: number;
+}
+
+/**
+ * A store that all processes see, and through which they agree who computes a value (leases, as in Nishtala et al., "Scaling
+ * Memcache at Facebook", NSDI 2013, section 3.2.1). What is filled is read by `find` and by no other operation.
+ */
+export interface SharedCacheProvider extends CacheProvider<"shared"> {
+  find(key: string): Promise<Kept | undefined>;
+  /** Looks for a value worth having and, when there is none, for the right to compute it; in one step. */
+  claim(key: string, request: ClaimRequest): Promise<Claim>;
+  /** Prolongs a lease. False when it is lost. */
+  renew(key: string, token: string, leaseMs: number): Promise<boolean>;
+  /** Stores the value and gives the lease back. False, and nothing stored, when the lease is lost: no lease, no write. */
+  fill(key: string, token: string, fill: Fill): Promise<boolean>;
+  /** Gives the lease back without a value. With `pauseMs`, claims fail for so long: the source has failed. */
+  release(key: string, token: string, pauseMs: number): Promise<void>;
 }

@@ -1,7 +1,7 @@
 import { createHash } from "node:crypto";
 
 /** Raised with each change of the form or of what a field means. */
-const schemaVersion = 1;
+const schemaVersion = 2;
 
 /** An answer as it is kept. */
 export interface Envelope {
@@ -9,7 +9,7 @@ export interface Envelope {
   readonly computedAt: string;
   readonly computeMs: number;
   /** How long, from the beginning of the computation, the answer may be given out. */
-  readonly freshMs: number;
+  readonly keepMs: number;
   /** Strong, in quotes, made of the body: equal bodies have equal tags in every process. */
   readonly etag: string;
   /** The bytes to send. Shared by all who are sent it: never write to it. */
@@ -18,6 +18,8 @@ export interface Envelope {
   readonly process: string;
   /** When the computation began: the data cannot be older. */
   readonly begunMs: number;
+  /** The same by the clock of the store that the fleet shares, which knows the answer by it; undefined when it is not there. */
+  readonly bornMs?: number | undefined;
 }
 
 /** The strong entity tag of a body (RFC 9110, section 8.8.3): 128 bits of its SHA-256. */
@@ -30,8 +32,18 @@ export function entityTag(body: Buffer): string {
  * parsed or quoted. `text` must be what `envelope.body` holds as bytes.
  */
 export function encodeEnvelope(envelope: Envelope, text: string): string {
-  const { computedAt, computeMs, freshMs, etag, body, process, begunMs } = envelope;
-  const header = { v: schemaVersion, computedAt, computeMs, freshMs, etag, bytes: body.length, process, begunMs };
+  const { computedAt, computeMs, keepMs, etag, body, process, begunMs, bornMs } = envelope;
+  const header = {
+    v: schemaVersion,
+    computedAt,
+    computeMs,
+    keepMs,
+    etag,
+    bytes: body.length,
+    process,
+    begunMs,
+    bornMs,
+  };
   return `${JSON.stringify(header)}\n${text}`;
 }
 
@@ -56,10 +68,10 @@ function parsedHeader(line: string): Header | undefined {
   }
   if (typeof header !== "object" || header === null) return undefined;
   const fields: Partial<Record<string, unknown>> = { ...header };
-  const { v, computedAt, computeMs, freshMs, etag, bytes, process, begunMs } = fields;
+  const { v, computedAt, computeMs, keepMs, etag, bytes, process, begunMs, bornMs } = fields;
   if (v !== schemaVersion) return undefined;
   if (typeof computedAt !== "string" || typeof etag !== "string" || typeof process !== "string") return undefined;
-  if (typeof computeMs !== "number" || typeof freshMs !== "number" || typeof begunMs !== "number") return undefined;
-  if (typeof bytes !== "number") return undefined;
-  return { computedAt, computeMs, freshMs, etag, bytes, process, begunMs };
+  if (typeof computeMs !== "number" || typeof keepMs !== "number" || typeof begunMs !== "number") return undefined;
+  if (typeof bytes !== "number" || (bornMs !== undefined && typeof bornMs !== "number")) return undefined;
+  return { computedAt, computeMs, keepMs, etag, bytes, process, begunMs, ...(bornMs === undefined ? {} : { bornMs }) };
 }

@@ -17,3 +17,63 @@ export class ComputeOverloadedError extends Error {
     super(`Computing ${resource} was not begun: ${waitingMax} computations already wait for their turn`);
   }
 }
+
+/** Another process has just failed to compute this; its log says why. The source is left alone for a moment. */
+export class ComputeFailedElsewhereError extends Error {
+  override readonly name = "ComputeFailedElsewhereError";
+  readonly code = "compute_failed";
+
+  constructor(resource: string) {
+    super(`Another process has just failed to compute ${resource}`);
+  }
+}
+
+/** Why a store did not do what it was asked; the words of metrics. */
+export type StoreFailure = Outage | Refusal | "closed";
+
+/** The store as a whole cannot be used now. */
+export type Outage = (typeof outages)[number];
+
+/** The store works and refused this command. */
+export type Refusal = (typeof refusals)[number];
+
+export const outages = [
+  "timeout",
+  "not_ready",
+  "connection",
+  "loading",
+  "noauth",
+  "wrongpass",
+  "busy",
+  "masterdown",
+] as const;
+
+export const refusals = [
+  "oom",
+  "readonly",
+  "moved",
+  "ask",
+  "crossslot",
+  "clusterdown",
+  "misconf",
+  "noperm",
+  "wrongtype",
+  "error_reply",
+] as const;
+
+/** A store failed. Its message holds no secrets, and no value of a key. */
+export class CacheStoreError extends Error {
+  override readonly name = "CacheStoreError";
+  readonly code = "cache_store_failed";
+  readonly reason: StoreFailure;
+
+  constructor(reason: StoreFailure, message: string) {
+    super(message);
+    this.reason = reason;
+  }
+
+  /** Whether the store itself reports this in the log, once for all its uses, when it begins and when it is over. */
+  get isOutage(): boolean {
+    return this.reason === "closed" || outages.some((outage) => outage === this.reason);
+  }
+}

@@ -1,7 +1,8 @@
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logging.ts";
 import type { CacheUsageContext } from "./contract.ts";
-import type { CacheErrorReason, CacheMetrics } from "./metrics.ts";
+import { CacheStoreError } from "./errors.ts";
+import type { CacheMetrics, CacheOperation } from "./metrics.ts";
 
 /** So long without a failure counts as recovered; a store that fails now and then must not write two lines each time. */
 const recoveredAfterMs = 10_000;
@@ -14,7 +15,10 @@ export interface CacheFaultsOptions {
   readonly metrics: CacheMetrics;
 }
 
-/** Survived failures of one cache: each is counted; one line is logged when failing begins and one when it is over. */
+/**
+ * Survived failures of one cache: each is counted; one line is logged when failing begins and one when it is over. An outage
+ * of the whole store has its lines from the store itself.
+ */
 export class CacheFaults {
   readonly #options: CacheFaultsOptions;
   #failing: { count: number; lastMs: number } | undefined;
@@ -23,17 +27,15 @@ export class CacheFaults {
     this.#options = options;
   }
 
-  failed(reason: CacheErrorReason, error: unknown): void {
+  failed(operation: CacheOperation, error: unknown): void {
     const { provider, context, clock, metrics } = this.#options;
-    metrics.error(provider, context, reason);
+    const isOfStore = error instanceof CacheStoreError;
+    metrics.error(provider, context, isOfStore ? error.reason : operation);
+    if (isOfStore && error.isOutage) return;
     const begins = this.#failing === undefined;
     this.#failing = { count: (this.#failing?.count ?? 0) + 1, lastMs: clock.monotonicMs() };
     if (begins) {
-      this.#log(
-        "warn",
-        { operation: reason, err: error },
-        `The cache of ${context} fails; everything goes on without it`,
-      );
+      this.#log("warn", { operation, err: error }, `The cache of ${context} fails; everything goes on without it`);
     }
   }
 

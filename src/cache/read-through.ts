@@ -1,43 +1,38 @@
-import { randomUUID } from "node:crypto";
 import type { Clock } from "../runtime/clock.ts";
-import { Bulkhead } from "./bulkhead.ts";
+import { AnswerProducer, type Computed, isFailureOfSource, type Outcome } from "./answer-producer.ts";
+import { AnswerStore } from "./answer-store.ts";
 import type { ConstrainedCache } from "./constraints.ts";
-import { DecodedEnvelopes } from "./decoded-envelopes.ts";
-import { type Envelope, encodeEnvelope, entityTag } from "./envelope.ts";
-import { ComputeOverloadedError, ComputeTimeoutError } from "./errors.ts";
+import type { Envelope } from "./envelope.ts";
+import { ComputeTimeoutError } from "./errors.ts";
+import type { FleetCache } from "./fleet.ts";
+import { type Freshness, isDueForRefresh, keepMsOf, worthOf } from "./freshness.ts";
 import type { CacheMetrics, CacheRequestResult } from "./metrics.ts";
-import { type Landing, SingleFlight } from "./single-flight.ts";
+import { type Boarding, SingleFlight } from "./single-flight.ts";
 
 export interface ReadThroughOptions {
   /** Of analytics only: sharing one read, as this does, is serving from memory, which templates must not do. */
   readonly cache: ConstrainedCache<"analytics">;
+  /** What all processes share, behind `cache`; with it, one computation serves them all. */
+  readonly fleet?: FleetCache | undefined;
   /** What is computed, in a word, for errors. */
   readonly resource: string;
   readonly clock: Clock;
   readonly metrics: CacheMetrics;
-  /** How long callers wait for a computation at most, waiting for its turn included. */
+  /** How long callers wait for a computation at most, waiting for its turn and for other processes included. */
   readonly computeTimeoutMs: number;
   /** How long the source is left alone after it failed to compute a key. Default 1000. */
   readonly failurePauseMs?: number;
+  /** How long another process that computes is waited for. Default: half of `computeTimeoutMs`. */
+  readonly leaseWaitMs?: number;
   /** Computations that run at once, so that an outage of the cache cannot multiply the source's load. Default 4. */
   readonly computationsMax?: number;
   /** Computations that wait for their turn; further ones are refused. Default 64. */
   readonly waitingMax?: number;
+  /** Uniform in [0, 1). Default `Math.random`. */
+  readonly random?: () => number;
 }
 
-/** What the source has computed. */
-export interface Computed {
-  /** The whole answer as JSON text. It is sent and kept as it is. */
-  readonly body: string;
-  /** The source's time of the data, RFC 3339. */
-  readonly computedAt: string;
-  /** False when the answer must not be kept, as for a name that nobody knows. */
-  readonly cacheable?: boolean;
-}
-
-export interface ReadOptions {
-  /** How old an answer from the cache may be, counted from the beginning of its computation. */
-  readonly ttlMs: number;
+export interface ReadOptions extends Freshness {
   /**
    * Asks the source. It must end soon after its signal aborts: until it does, it takes the place of another computation.
    * The signal is not the caller's, whose leaving stops nothing.
@@ -57,15 +52,14 @@ export interface Answer {
   readonly etag: string;
   /** Since the beginning of the computation: the data is no older. */
   readonly ageMs: number;
-  /** How old the answer may become, all in all; 0 when it is not kept. */
+  /** How long it is fresh, all in all; 0 when it is not kept, and then so are the next two. */
   readonly ttlMs: number;
-  readonly status: Exclude<CacheRequestResult, "paused">;
+  readonly staleWhileRevalidateMs: number;
+  readonly staleIfErrorMs: number;
+  readonly status: Exclude<CacheRequestResult, "paused" | "stale_if_error">;
+  /** Whether it is sent only because the source fails: then it may be older than `ttlMs + staleWhileRevalidateMs`. */
+  readonly staleIfError: boolean;
   readonly computedAt: string;
-}
-
-interface Outcome {
-  readonly envelope: Envelope;
-  readonly status: "hit" | "miss" | "uncached";
 }
 
 const failurePauseMsDefault = 1_000;
@@ -73,132 +67,129 @@ const computationsMaxDefault = 4;
 const waitingMaxDefault = 64;
 const failuresMax = 1_000;
 
-/** Names this process in what it keeps. A pid would not do: containers share theirs, and a restart may get it again. */
-const thisProcess = randomUUID();
-
 /**
- * Reads one resource of the analytics through a cache (cache-aside): a hit is sent as the bytes that were kept; of the
- * callers that miss, one computes and the others share its answer or its failure.
+ * Reads one resource of the analytics through a cache (cache-aside): what this process has while it is fresh, else what the
+ * fleet has, else computed by one process for all.
+ *
+ * By age an answer is *fresh* (sent; near its end one reader has the next one computed), *stale* (sent, and the next one is
+ * computed), or *too old* (the reader waits for the next one, and gets the old one only when the source fails and it is
+ * younger than `staleIfErrorMs`). Of the callers that wait, one computes and the others share its answer or its failure.
  */
 export class ReadThrough {
   readonly #cache: ConstrainedCache<"analytics">;
-  readonly #clock: Clock;
+  readonly #fleet: FleetCache | undefined;
   readonly #metrics: CacheMetrics;
+  readonly #random: () => number;
+  readonly #store: AnswerStore;
+  readonly #producer: AnswerProducer;
   readonly #flights: SingleFlight<Outcome>;
-  readonly #bulkhead: Bulkhead;
-  readonly #decoded = new DecodedEnvelopes();
 
   constructor(options: ReadThroughOptions) {
-    const { resource, clock, computeTimeoutMs, waitingMax = waitingMaxDefault } = options;
+    const { resource, clock, computeTimeoutMs, random = Math.random } = options;
     this.#cache = options.cache;
-    this.#clock = clock;
+    this.#fleet = options.fleet;
     this.#metrics = options.metrics;
+    this.#random = random;
+    this.#store = new AnswerStore(options);
+    const failurePauseMs = options.failurePauseMs ?? failurePauseMsDefault;
+    this.#producer = new AnswerProducer({
+      ...options,
+      store: this.#store,
+      failurePauseMs,
+      leaseWaitMs: options.leaseWaitMs ?? computeTimeoutMs / 2,
+      computationsMax: options.computationsMax ?? computationsMaxDefault,
+      waitingMax: options.waitingMax ?? waitingMaxDefault,
+      random,
+    });
     this.#flights = new SingleFlight({
       clock,
       timeoutMs: computeTimeoutMs,
       timedOut: () => new ComputeTimeoutError(resource, computeTimeoutMs),
-      failurePauseMs: options.failurePauseMs ?? failurePauseMsDefault,
-      isFailureOfSource: (error) => !(error instanceof ComputeOverloadedError),
+      failurePauseMs,
+      isFailureOfSource,
       failuresMax,
-    });
-    this.#bulkhead = new Bulkhead({
-      runningMax: options.computationsMax ?? computationsMaxDefault,
-      waitingMax,
-      overloaded: () => new ComputeOverloadedError(resource, waitingMax),
     });
   }
 
   /**
-   * The answer from the cache when it is at most `ttlMs` old, else a computed one.
+   * The answer from the cache when it is fresh or stale, else a new one, else the last one while the source fails.
    *
    * Rejects with what the computation failed with, the same error for everyone who waited for it and for everyone who
-   * asks within the pause after it; with {@link ComputeTimeoutError} or {@link ComputeOverloadedError}; and with the
-   * reason of the caller's own signal. A failure of the cache is never a caller's.
+   * asks within the pause after it; with {@link ComputeTimeoutError}, `ComputeOverloadedError` or
+   * `ComputeFailedElsewhereError`; and with the reason of the caller's own signal. A failure of the cache is never a caller's.
    */
   async read(key: string, options: ReadOptions): Promise<Answer> {
-    const { ttlMs, cacheable = true, signal } = options;
-    const keeps = cacheable && this.#cache.enabled;
-    const cached = keeps ? await this.#find(key, ttlMs) : undefined;
-    if (cached !== undefined) {
-      this.#count("hit");
-      return this.#answer(cached, "hit", ttlMs);
-    }
-    const { role, value } = this.#flights.board(key, (deadline) => this.#compute(key, options, keeps, deadline));
+    const keeps = (options.cacheable ?? true) && this.#store.keeps;
+    const near = keeps ? await this.#store.near(key) : undefined;
+    const known = keeps && !this.#suffices(key, near, options) ? ((await this.#store.far(key)) ?? near) : near;
+    const worth = known === undefined ? "nothing" : worthOf(this.#store.ageMs(known), options);
+    if (known === undefined || worth === "nothing") return this.#wait(key, options, keeps, known);
+    if (worth === "stale" || this.#isDue(known, options)) this.#refresh(key, options, known);
+    const status = worth === "fresh" ? "hit" : "stale";
+    this.#count(status, known === near);
+    return this.#answer(known, status, options);
+  }
+
+  /** Whether the fleet need not be asked: what this process has is fresh, or good until its successor, which is under way. */
+  #suffices(key: string, near: Envelope | undefined, options: ReadOptions): boolean {
+    if (this.#flights.isUnderway(key)) return true;
+    return near !== undefined && worthOf(this.#store.ageMs(near), options) === "fresh";
+  }
+
+  #isDue(known: Envelope, options: ReadOptions): boolean {
+    return isDueForRefresh(this.#store.ageMs(known), known.computeMs, options, this.#random);
+  }
+
+  /** Has the next answer computed, unless that is under way or the source is left alone. Nobody waits for it. */
+  #refresh(key: string, options: ReadOptions, known: Envelope): void {
+    if (!this.#flights.isUnderway(key)) this.#board(key, options, true, known);
+  }
+
+  #board(key: string, options: ReadOptions, keeps: boolean, known: Envelope | undefined): Boarding<Outcome> {
+    return this.#flights.board(key, (signal) => this.#producer.produce(key, { ...options, keeps, known }, signal));
+  }
+
+  async #wait(key: string, options: ReadOptions, keeps: boolean, known: Envelope | undefined): Promise<Answer> {
+    const { role, value } = this.#board(key, options, keeps, known);
     let result: CacheRequestResult = role === "paused" ? "paused" : "coalesced";
     if (role === "leader") result = keeps ? "miss" : "uncached";
     try {
-      const outcome = await unlessAborted(value, signal);
+      const outcome = await unlessAborted(value, options.signal);
       const status = role === "leader" ? outcome.status : "coalesced";
       result = status;
-      return this.#answer(outcome.envelope, status, outcome.status === "uncached" ? 0 : ttlMs);
+      return this.#answer(outcome.envelope, status, outcome.status === "uncached" ? notKept : options);
+    } catch (error) {
+      const last = keeps && options.signal?.aborted !== true ? await this.#last(key, known, options) : undefined;
+      if (last === undefined) throw error;
+      result = "stale_if_error";
+      return { ...this.#answer(last, "stale", options), staleIfError: true };
     } finally {
-      this.#count(result);
+      this.#count(result, false);
     }
   }
 
-  /** What the cache holds and is young enough. */
-  async #find(key: string, ttlMs: number): Promise<Envelope | undefined> {
-    const encoded = await this.#cache.peek(key);
-    if (encoded === undefined) return undefined;
-    const envelope = this.#decoded.decode(key, encoded);
-    if (envelope === undefined) {
-      this.#metrics.error(this.#cache.providerName, this.#cache.context, "undecodable");
-      return undefined;
-    }
-    return this.#ageMs(envelope) <= ttlMs ? envelope : undefined;
+  /** The last answer, while it is young enough for a failing source. */
+  async #last(key: string, known: Envelope | undefined, options: ReadOptions): Promise<Envelope | undefined> {
+    // Whoever joined another's flight has not looked into the fleet; that one has, and keeps here what it found.
+    const last = (await this.#store.near(key)) ?? known;
+    return last !== undefined && this.#store.ageMs(last) <= keepMsOf(options) ? last : undefined;
   }
 
-  async #compute(
-    key: string,
-    { ttlMs, compute }: ReadOptions,
-    keeps: boolean,
-    signal: AbortSignal,
-  ): Promise<Landing<Outcome>> {
-    // While this caller looked into the cache, another flight may have landed, stored its answer and been forgotten.
-    const cached = keeps ? await this.#find(key, ttlMs) : undefined;
-    if (cached !== undefined) return { value: { envelope: cached, status: "hit" }, stored: Promise.resolve() };
-
-    return this.#bulkhead.run(signal, async () => {
-      const begunMs = this.#clock.monotonicMs();
-      const computed = await compute(signal);
-      // Its callers have been told that it timed out; a later answer may already be in the cache.
-      signal.throwIfAborted();
-      const computeMs = this.#clock.monotonicMs() - begunMs;
-      const body = Buffer.from(computed.body);
-      const { computedAt } = computed;
-      const etag = entityTag(body);
-      const envelope = { computedAt, computeMs, freshMs: ttlMs, etag, body, process: thisProcess, begunMs };
-      if (!keeps || computed.cacheable === false) {
-        return { value: { envelope, status: "uncached" }, stored: Promise.resolve() };
-      }
-      return { value: { envelope, status: "miss" }, stored: this.#store(key, envelope, computed.body) };
-    });
-  }
-
-  /** Never rejects. The data was as old as its computation took before it could be stored. */
-  #store(key: string, envelope: Envelope, text: string): Promise<void> {
-    const encoded = encodeEnvelope(envelope, text);
-    this.#decoded.remember(key, encoded, envelope);
-    return this.#cache.set(key, encoded, envelope.freshMs - envelope.computeMs);
-  }
-
-  /**
-   * The one place where an age is determined. Of another process's answer nothing is known but that the cache still
-   * holds it: it counts as being as old as it may become.
-   */
-  #ageMs(envelope: Envelope): number {
-    return envelope.process === thisProcess ? this.#clock.monotonicMs() - envelope.begunMs : envelope.freshMs;
-  }
-
-  #answer(envelope: Envelope, status: Answer["status"], ttlMs: number): Answer {
+  #answer(envelope: Envelope, status: Answer["status"], freshness: Freshness): Answer {
     const { body, etag, computedAt } = envelope;
-    return { body, etag, ageMs: this.#ageMs(envelope), ttlMs, status, computedAt };
+    const { ttlMs, staleWhileRevalidateMs = 0, staleIfErrorMs = 0 } = freshness;
+    const promise = { ttlMs, staleWhileRevalidateMs, staleIfErrorMs, staleIfError: false };
+    return { body, etag, ageMs: this.#store.ageMs(envelope), ...promise, status, computedAt };
   }
 
-  #count(result: CacheRequestResult): void {
-    this.#metrics.request(this.#cache.providerName, this.#cache.context, result);
+  /** A request counts for the provider that answered it; one that none could answer, for the last that was asked. */
+  #count(result: CacheRequestResult, fromNear: boolean): void {
+    const provider = fromNear ? this.#cache : (this.#fleet ?? this.#cache);
+    this.#metrics.request(provider.providerName, this.#cache.context, result);
   }
 }
+
+const notKept: Freshness = Object.freeze({ ttlMs: 0 });
 
 /** What the promise brings, or a rejection with the signal's reason as soon as that aborts. */
 async function unlessAborted<Result>(promise: Promise<Result>, signal: AbortSignal | undefined): Promise<Result> {

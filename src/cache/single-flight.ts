@@ -54,6 +54,11 @@ export class SingleFlight<Value> {
     return { role: "leader", value: flight.value };
   }
 
+  /** Whether a caller would join a run that has not ended. */
+  isUnderway(key: string): boolean {
+    return this.#flights.get(key)?.state === "underway";
+  }
+
   /** Never rejects. */
   async #fly(key: string, flight: Flight<Value>, run: (signal: AbortSignal) => Promise<Landing<Value>>): Promise<void> {
     const { clock, timeoutMs, timedOut } = this.#options;

@@ -28,18 +28,12 @@ export function resolveCacheBackend(config: Config): CacheBackendChoice {
   if (name.trim() === "") return choose("memory", false);
   const backend = backendsByName.get(name.trim().toLowerCase());
   if (backend === undefined) return choose("none", false, unknownBackend(name));
-  // Memory is what is left of redis here, not what was chosen.
-  if (backend === "redis") return choose("memory", false, redisUnavailable);
   return choose(backend, true);
 }
 
-const redisUnavailable =
-  'common.cache.backend is "redis", which this version does not serve yet: analytics are cached in the memory of each ' +
-  'process and templates are not cached. Set it to "memory" to say so yourself.';
-
 function unknownBackend(name: string): string {
   const meant = didYouMean(name, backendsByName.keys());
-  const mend = meant === undefined ? 'Set it to "memory", or leave it out' : `Did you mean "${meant}"?`;
+  const mend = meant === undefined ? 'Set it to "redis" or "memory", or leave it out' : `Did you mean "${meant}"?`;
   return `common.cache.backend ${JSON.stringify(name)} is unknown: nothing is cached. ${mend}`;
 }
 

@@ -16,6 +16,17 @@ const prefix = "TASKER_";
 const otherVariables = ["TASKER_ENV", "TASKER_CONFIG"];
 const testPrefix = "TASKER_TEST_";
 
+/** Variables that other tools read too. */
+const commonVariables = [
+  ["DATABASE_URL", "database.url"],
+  ["REDIS_URL", "common.cache.redis.url"],
+] as const;
+
+/** Whether somebody has provided a redis for this process, without saying so in our own configuration. */
+export function providesRedis(env: Environment): boolean {
+  return (env["REDIS_URL"] ?? "") !== "";
+}
+
 const pathsByVariable: ReadonlyMap<string, string> = new Map(
   [...canonicalPaths.keys()].map((path) => [environmentName(path), path]),
 );
@@ -24,9 +35,11 @@ const pathsByVariable: ReadonlyMap<string, string> = new Map(
 export function readEnvironment(env: Environment, problems: string[]): Given[] {
   const given: Given[] = [];
   // First, so that the variable of our own name wins over the one that every tool reads. Empty is as good as unset.
-  const databaseUrl = env["DATABASE_URL"];
-  if (databaseUrl !== undefined && databaseUrl !== "") {
-    given.push({ path: "database.url", value: databaseUrl, isText: true, origin: "environment variable DATABASE_URL" });
+  for (const [name, path] of commonVariables) {
+    const value = env[name];
+    if (value !== undefined && value !== "") {
+      given.push({ path, value, isText: true, origin: `environment variable ${name}` });
+    }
   }
   for (const [name, value] of Object.entries(env)) {
     if (!name.startsWith(prefix) || value === undefined) continue;

@@ -5,7 +5,7 @@ import { isDeepStrictEqual } from "node:util";
 import { redactUrl } from "../runtime/logging.ts";
 import { ConfigError } from "./config-error.ts";
 import { didYouMean } from "./did-you-mean.ts";
-import { readEnvironment, type Environment } from "./environment.ts";
+import { providesRedis, readEnvironment, type Environment } from "./environment.ts";
 import type { Given } from "./given.ts";
 import { canonicalPaths, composeConfig, fields, type Config, type ConfigPath } from "./schema.ts";
 import { readTomlFile } from "./toml-file.ts";
@@ -39,10 +39,15 @@ export function loadConfig(options: LoadOptions): Config {
   ];
   const values = new Map<string, unknown>();
   for (const layer of layers) applyLayer(layer, values, problems);
+  if (!isNamed(values.get("common.cache.backend")) && providesRedis(env)) values.set("common.cache.backend", "redis");
   const config = composeConfig((path) => values.get(path) ?? fields.get(path)?.default);
   problems.push(...contradictions(config));
   if (problems.length > 0) throw new ConfigError(problems);
   return config;
+}
+
+function isNamed(backend: unknown): boolean {
+  return typeof backend === "string" && backend.trim() !== "";
 }
 
 function filesOf({ file, env }: LoadOptions, problems: string[]): string[] {

@@ -71,6 +71,8 @@ export const schema = {
       default_ttl_seconds: integer(3600, { min: 1, max: yearSeconds }),
       template_ttl_seconds: integer(3600, { min: 1, max: yearSeconds }),
       analytics_ttl_seconds: integer(60, { min: 1, max: yearSeconds }),
+      stale_while_revalidate_seconds: integer(30, { min: 0, max: yearSeconds }),
+      stale_if_error_seconds: integer(3600, { min: 0, max: yearSeconds }),
       key_prefix: text("tasker", {
         expected: "1 to 64 letters, digits and the signs _ . : -",
         pattern: /^[\w.:-]{1,64}$/u,
@@ -84,6 +86,7 @@ export const schema = {
         max_connections: integer(10, { min: 1, max: 1000 }),
         connection_timeout_seconds: integer(5, { min: 1, max: 600 }),
         database: integer(0, { min: 0, max: 65_535 }),
+        command_budget_ms: integer(25, { min: 1, max: 10_000 }),
       },
       memory: {
         max_capacity: integer(10_000, { min: 1, max: 100_000_000 }),

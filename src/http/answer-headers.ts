@@ -11,29 +11,36 @@ export function answerHeaders(answer: Answer): Record<AnswerHeader, string> {
     "content-type": "application/json; charset=utf-8",
     etag: answer.etag,
     age: String(wholeSeconds(answer.ageMs)),
-    "cache-control": cacheControl(answer.ttlMs),
+    "cache-control": cacheControl(answer),
     "cache-status": cacheStatus(answer),
     vary,
   };
 }
 
 /** The whole time to live: what is left of it is max-age minus Age (RFC 9111, section 4.2). */
-function cacheControl(ttlMs: number): string {
-  return ttlMs === 0 ? "no-store" : `private, max-age=${wholeSeconds(ttlMs)}`;
+function cacheControl({ ttlMs, staleWhileRevalidateMs, staleIfErrorMs }: Answer): string {
+  if (ttlMs === 0) return "no-store";
+  const further = [
+    staleWhileRevalidateMs > 0 ? `, stale-while-revalidate=${wholeSeconds(staleWhileRevalidateMs)}` : "",
+    staleIfErrorMs > 0 ? `, stale-if-error=${wholeSeconds(staleIfErrorMs)}` : "",
+  ];
+  return `private, max-age=${wholeSeconds(ttlMs)}${further.join("")}`;
 }
 
 /** RFC 9211. Who joined another's computation was collapsed; what is neither looked up nor kept goes around the cache. */
 const cacheStatuses = {
   hit: "tasker; hit",
+  stale: "tasker; hit",
   miss: "tasker; fwd=uri-miss; stored",
   coalesced: "tasker; fwd=uri-miss; collapsed",
   uncached: "tasker; fwd=bypass",
 } as const satisfies Record<Answer["status"], string>;
 
-/** With what is left of the time to live, if the answer is kept. */
-function cacheStatus({ status, ttlMs, ageMs }: Answer): string {
+/** With what is left of the time to live, if the answer is kept: below 0 it is stale. */
+function cacheStatus({ status, ttlMs, ageMs, staleIfError }: Answer): string {
   const how = cacheStatuses[status];
-  return ttlMs === 0 ? how : `${how}; ttl=${wholeSeconds(ttlMs - ageMs)}`;
+  if (ttlMs === 0) return how;
+  return `${how}; ttl=${wholeSeconds(ttlMs - ageMs)}${staleIfError ? "; detail=STALE_IF_ERROR" : ""}`;
 }
 
 function wholeSeconds(ms: number): number {

@@ -27,6 +27,7 @@ export const problemKinds = {
   headers_too_large: { status: 431, title: "The headers are too large" },
   internal_error: { status: 500, title: "The server failed" },
   circuit_breaker_open: { status: 503, title: "The database keeps failing and is not asked" },
+  compute_failed: { status: 503, title: "Computing the answer has just failed" },
   compute_overloaded: { status: 503, title: "Too many answers are being computed" },
   compute_timeout: { status: 503, title: "The answer took too long to compute" },
   database_timeout: { status: 503, title: "The database took too long" },

@@ -1,5 +1,5 @@
 import { InvalidParameterError } from "../analytics/parameters.ts";
-import { ComputeOverloadedError, ComputeTimeoutError } from "../cache/errors.ts";
+import { ComputeFailedElsewhereError, ComputeOverloadedError, ComputeTimeoutError } from "../cache/errors.ts";
 import { IdempotencyConflictError, NotFoundError, WrongStateError } from "../engine/errors.ts";
 import { CircuitOpenError } from "../postgres/breaker.ts";
 import { isTransient, sqlState, sqlStateOf } from "../postgres/sqlstate.ts";
@@ -59,6 +59,7 @@ function outage(error: unknown): Problem | undefined {
   }
   if (
     error instanceof ComputeTimeoutError ||
+    error instanceof ComputeFailedElsewhereError ||
     error instanceof ComputeOverloadedError ||
     error instanceof DeadlineExceededError
   ) {

@@ -25,6 +25,19 @@ export interface Metrics {
   readonly cacheRequests: Counter<"provider" | "context" | "result">;
   /** Cache failures that were survived, by reason. */
   readonly cacheErrors: Counter<"provider" | "context" | "reason">;
+  /** How often the source was asked for what a cache did not have. */
+  readonly cacheComputes: Counter<"provider" | "context" | "result">;
+  readonly cacheComputeSeconds: Histogram<"provider" | "context">;
+  /** Computations of another process that were waited for. */
+  readonly cacheLeaseWaits: Counter<"provider" | "context">;
+  readonly cacheEntries: Gauge<"provider" | "context">;
+  readonly cacheBytes: Gauge<"provider" | "context">;
+  /** Values that made room for others. */
+  readonly cacheEvictions: Counter<"provider" | "context">;
+  /** Values that were too large to keep. */
+  readonly cacheRefused: Counter<"provider" | "context">;
+  /** 1 while the provider is used, 0 while it is not because it does not work. */
+  readonly cacheServing: Gauge<"provider" | "context">;
   /** Time to compute an analytics answer from the database. */
   readonly analyticsComputeSeconds: Histogram<"resource">;
   /** `route` is the route's pattern, never the path that was asked: paths are unbounded. */
@@ -33,9 +46,13 @@ export interface Metrics {
   readonly foldRows: Counter;
   /** Rows in partitions of last resort; there should be none. */
   readonly defaultPartitionRows: Gauge;
+  /** Has `collect` called before each exposition, for what is measured only when somebody looks. A failure of it is counted. */
+  beforeExposition(collect: () => Promise<void>): void;
   /** The text that Prometheus scrapes, and its content type. */
   exposition(): Promise<{ readonly contentType: string; readonly body: string }>;
 }
+
+const providerLabels: ("provider" | "context")[] = ["provider", "context"];
 
 const computeBucketsSeconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10];
 
@@ -43,6 +60,7 @@ const computeBucketsSeconds = [0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5,
 export function createMetrics(): Metrics {
   const registry = new prometheus.Registry();
   const factory = new MetricFactory(registry);
+  const collectors: (() => Promise<void>)[] = [];
   return Object.freeze({
     lateCompletions: factory.counter(
       "tasker_late_completions_total",
@@ -58,6 +76,26 @@ export function createMetrics(): Metrics {
       "context",
       "reason",
     ]),
+    cacheComputes: factory.counter("tasker_cache_computes_total", "Computations for caches", [
+      "provider",
+      "context",
+      "result",
+    ]),
+    cacheComputeSeconds: factory.histogram(
+      "tasker_cache_compute_seconds",
+      "Time to compute what a cache did not have",
+      computeBucketsSeconds,
+      ["provider", "context"],
+    ),
+    cacheLeaseWaits: factory.counter("tasker_cache_lease_waits_total", "Computations of other processes waited for", [
+      "provider",
+      "context",
+    ]),
+    cacheEntries: factory.gauge("tasker_cache_entries", "Values in a cache, expired ones included", providerLabels),
+    cacheBytes: factory.gauge("tasker_cache_bytes", "Bytes in a cache", providerLabels),
+    cacheEvictions: factory.counter("tasker_cache_evictions_total", "Values that made room for others", providerLabels),
+    cacheRefused: factory.counter("tasker_cache_refused_total", "Values that were too large to keep", providerLabels),
+    cacheServing: factory.gauge("tasker_cache_serving", "Whether the provider of a cache is used", providerLabels),
     analyticsComputeSeconds: factory.histogram(
       "tasker_analytics_compute_seconds",
       "Time to compute an analytics answer from the database",
@@ -73,7 +111,11 @@ export function createMetrics(): Metrics {
       "tasker_default_partition_rows",
       "Rows outside the daily partitions; there should be none",
     ),
-    exposition: async () => ({ contentType: registry.contentType, body: await registry.metrics() }),
+    beforeExposition: (collect) => void collectors.push(collect),
+    async exposition() {
+      await Promise.all(collectors.map((collect) => factory.survive(collect)));
+      return { contentType: registry.contentType, body: await registry.metrics() };
+    },
   } satisfies Metrics);
 }
 
@@ -109,6 +151,14 @@ class MetricFactory {
   ): Histogram<Label> {
     const metric = new prometheus.Histogram({ name, help, buckets, labelNames, registers: [this.#registry] });
     return { observe: (value, ...[labels = {}]) => this.#record(value, () => metric.observe(labels, value)) };
+  }
+
+  async survive(collect: () => Promise<void>): Promise<void> {
+    try {
+      await collect();
+    } catch {
+      this.#failures.inc();
+    }
   }
 
   /**

@@ -10,7 +10,7 @@ function envelopeOf(text: string, about: Partial<Envelope> = {}): Envelope {
   return {
     computedAt: "2026-01-01T00:00:00.123456Z",
     computeMs: 12.5,
-    freshMs: 60_000,
+    keepMs: 60_000,
     etag: entityTag(body),
     body,
     process: "p1",
@@ -43,10 +43,10 @@ describe("an envelope", () => {
     const [header, ...rest] = encodedOf(text).split("\n");
     assert.equal(rest.join("\n"), text);
     assert.deepEqual(JSON.parse(header ?? ""), {
-      v: 1,
+      v: 2,
       computedAt: "2026-01-01T00:00:00.123456Z",
       computeMs: 12.5,
-      freshMs: 60_000,
+      keepMs: 60_000,
       etag: entityTag(Buffer.from(text)),
       bytes: text.length,
       process: "p1",
@@ -55,13 +55,13 @@ describe("an envelope", () => {
   });
 
   test("of another version is a miss", () => {
-    for (const version of ["0", "2", '"1"', "null"]) {
-      assert.equal(decodeEnvelope(encodedOf("{}").replace('"v":1', `"v":${version}`)), undefined, version);
+    for (const version of ["0", "1", '"1"', "null"]) {
+      assert.equal(decodeEnvelope(encodedOf("{}").replace('"v":2', `"v":${version}`)), undefined, version);
     }
   });
 
   test("that is none is a miss", () => {
-    for (const text of ["", "\n", "{}", "{}\n{}", "null\n{}", "[]\n{}", '"text"\n', "1\n", '{"v":1}\n{}']) {
+    for (const text of ["", "\n", "{}", "{}\n{}", "null\n{}", "[]\n{}", '"text"\n', "1\n", '{"v":2}\n{}']) {
       assert.equal(decodeEnvelope(text), undefined, JSON.stringify(text));
     }
   });

@@ -2,7 +2,8 @@ import assert from "node:assert/strict";
 import { test } from "node:test";
 import fc from "fast-check";
 import { ComputeOverloadedError, ComputeTimeoutError } from "../../src/cache/errors.ts";
-import type { Answer, Computed } from "../../src/cache/read-through.ts";
+import type { Computed } from "../../src/cache/answer-producer.ts";
+import type { Answer } from "../../src/cache/read-through.ts";
 import { randomCases } from "../support/random.ts";
 import { readThroughSystem } from "./support.ts";
 

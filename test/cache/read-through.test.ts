@@ -14,7 +14,8 @@ describe("reading through the cache", () => {
     const first = await readNow('{"a":"ü"}');
     const etag = entityTag(Buffer.from('{"a":"ü"}'));
     const body = Buffer.from('{"a":"ü"}');
-    assert.deepEqual(first, { body, etag, ageMs: 0, ttlMs: 60_000, status: "miss", computedAt });
+    const promise = { ttlMs: 60_000, staleWhileRevalidateMs: 0, staleIfErrorMs: 0, staleIfError: false };
+    assert.deepEqual(first, { body, etag, ageMs: 0, ...promise, status: "miss", computedAt });
 
     await clock.advance(12_345);
     const second = await readNow("never");
@@ -71,7 +72,7 @@ describe("reading through the cache", () => {
   test("an answer of another process counts as being as old as it may become", async () => {
     const { readNow, cache } = setup();
     const body = Buffer.from("theirs");
-    const about = { computedAt, computeMs: 1, freshMs: 60_000, etag: entityTag(body), process: "other", begunMs: 1e12 };
+    const about = { computedAt, computeMs: 1, keepMs: 60_000, etag: entityTag(body), process: "other", begunMs: 1e12 };
     await cache.set("k", encodeEnvelope({ ...about, body }, "theirs"), 60_000);
     const answer = await readNow("mine");
     assert.deepEqual([answer.body.toString(), answer.ageMs, answer.status], ["theirs", 60_000, "hit"]);

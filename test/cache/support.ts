@@ -1,14 +1,9 @@
+import type { Computed } from "../../src/cache/answer-producer.ts";
 import { type ConstrainedCache, ConstrainedCacheProvider } from "../../src/cache/constraints.ts";
 import type { CacheHealth, CacheProvider, CacheReach, CacheUsageContext } from "../../src/cache/contract.ts";
 import type { CacheMetrics } from "../../src/cache/metrics.ts";
 import { MemoryCacheProvider } from "../../src/cache/providers/memory.ts";
-import {
-  type Answer,
-  type Computed,
-  type ReadOptions,
-  type ReadThroughOptions,
-  ReadThrough,
-} from "../../src/cache/read-through.ts";
+import { type Answer, type ReadOptions, type ReadThroughOptions, ReadThrough } from "../../src/cache/read-through.ts";
 import { type Logger, silentLogger } from "../../src/runtime/logging.ts";
 import { ManualClock } from "../support/clock.ts";
 
@@ -32,6 +27,8 @@ export function recordingLogger(): { readonly logger: Logger; readonly lines: Lo
 export class RecordingMetrics implements CacheMetrics {
   readonly requests: Record<string, number> = {};
   readonly errors: Record<string, number> = {};
+  readonly computes = { ok: 0, failed: 0 };
+  leaseWaits = 0;
 
   request(provider: string, context: CacheUsageContext, result: string): void {
     const name = `${provider}/${context}/${result}`;
@@ -41,6 +38,14 @@ export class RecordingMetrics implements CacheMetrics {
   error(provider: string, context: CacheUsageContext, reason: string): void {
     const name = `${provider}/${context}/${reason}`;
     this.errors[name] = (this.errors[name] ?? 0) + 1;
+  }
+
+  computed(_provider: string, _context: CacheUsageContext, _seconds: number, result: "ok" | "failed"): void {
+    this.computes[result] += 1;
+  }
+
+  leaseWaited(): void {
+    this.leaseWaits += 1;
   }
 }
 

@@ -50,6 +50,7 @@ test("the requirement's section loads as it is printed", (t) => {
     maxConnections: 10,
     connectionTimeoutSeconds: 5,
     database: 0,
+    commandBudgetMs: 25,
   });
   assert.equal(cache.memory.maxCapacity, 10_000);
   assert.equal(load(t, sectionOfTheRequirement).common.cache.redis.url, "redis://localhost:6379");
@@ -91,17 +92,36 @@ test("nothing is cached when caching is disabled, whatever the backend", () => {
   }
 });
 
-test("redis gives memory with a warning that it is not served in this version", () => {
-  const { backend, chosen, warnings } = resolve("redis");
-  assert.equal(backend, "memory");
-  assert.equal(chosen, false);
-  assert.equal(warnings.length, 1);
-  assert.match(warnings[0] ?? "", /this version does not serve yet: analytics are cached in the memory/u);
+test("redis is chosen by its name", () => {
+  assert.deepEqual(resolve("redis"), { backend: "redis", chosen: true, warnings: [] });
+});
+
+test("unset, the backend is redis when REDIS_URL says where one is, and that one is used", (t) => {
+  const env = { REDIS_URL: "redis://provided:6379" };
+  for (const config of [loadConfig({ env }), load(t, '[common.cache]\nbackend = " "\n', env)]) {
+    assert.equal(resolveCacheBackend(config).backend, "redis");
+    assert.equal(config.common.cache.redis.url, "redis://provided:6379");
+  }
+  assert.equal(resolveCacheBackend(loadConfig({ env: { REDIS_URL: "" } })).backend, "memory");
+});
+
+test("a backend that is named stays what it is, whatever REDIS_URL says", (t) => {
+  const env = { REDIS_URL: "redis://provided:6379", TASKER_COMMON_CACHE_REDIS_URL: "redis://ours:6379" };
+  const config = load(t, '[common.cache]\nbackend = "memory"\n', env);
+  assert.equal(resolveCacheBackend(config).backend, "memory");
+  assert.equal(config.common.cache.redis.url, "redis://ours:6379");
+});
+
+test("how long answers may be old has a default, and may be nothing", () => {
+  const { cache } = loadConfig({ env: {} }).common;
+  assert.deepEqual([cache.staleWhileRevalidateSeconds, cache.staleIfErrorSeconds], [30, 3600]);
+  const env = { TASKER_COMMON_CACHE_STALE_IF_ERROR_SECONDS: "0" };
+  assert.equal(loadConfig({ env }).common.cache.staleIfErrorSeconds, 0);
 });
 
 test("an unknown backend disables caching with a warning that says what was probably meant", () => {
   const { backend, warnings } = resolve("reddis");
   assert.equal(backend, "none");
   assert.match(warnings[0] ?? "", /"reddis" is unknown: nothing is cached\. Did you mean "redis"\?/u);
-  assert.match(resolve("memcached").warnings[0] ?? "", /is unknown.*Set it to "memory"/u);
+  assert.match(resolve("memcached").warnings[0] ?? "", /is unknown.*Set it to "redis" or "memory"/u);
 });

@@ -67,7 +67,7 @@ export async function httpSystem(scope: Scope, options: Partial<HttpServerOption
     clock,
     metrics: cacheMetrics,
     computeTimeoutMs: 10_000,
-    ttlMs: 60_000,
+    freshness: { ttlMs: 60_000 },
     onComputed: (resource, seconds) => metrics.analyticsComputeSeconds.observe(seconds, { resource }),
   });
   const server = createHttpServer({

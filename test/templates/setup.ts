@@ -58,7 +58,7 @@ export function templateSystem(
     chosen: true,
     clock,
     logger: silentLogger,
-    metrics: { request: () => {}, error: () => {} },
+    metrics: { request: () => {}, error: () => {}, computed: () => {}, leaseWaited: () => {} },
   });
   const store = new TemplateStore({ cache, keys: new CacheKeys("test"), ttlMs: 60_000 });
   const allowGraphChange = options.allowGraphChange ?? false;

@@ -1,0 +1,97 @@
+import { randomUUID } from "node:crypto";
+import type { Clock } from "../runtime/clock.ts";
+import type { ConstrainedCache } from "./constraints.ts";
+import { DecodedEnvelopes } from "./decoded-envelopes.ts";
+import { decodeEnvelope, type Envelope, encodeEnvelope } from "./envelope.ts";
+import type { FleetCache, Found } from "./fleet.ts";
+import type { CacheMetrics } from "./metrics.ts";
+
+export interface AnswerStoreOptions {
+  /** Of this process: all there is, or what stands in front of `fleet`. */
+  readonly cache: ConstrainedCache<"analytics">;
+  readonly fleet?: FleetCache | undefined;
+  readonly clock: Clock;
+  readonly metrics: CacheMetrics;
+}
+
+/** Names this process in what it keeps. A pid would not do: containers share theirs, and a restart may get it again. */
+export const thisProcess: string = randomUUID();
+
+/**
+ * The answers that this process has, and those that the fleet shares. What is found in the fleet is kept here too, with its
+ * age: a copy grows old like the original, and adds nothing to it.
+ */
+export class AnswerStore {
+  readonly #cache: ConstrainedCache<"analytics">;
+  readonly #fleet: FleetCache | undefined;
+  readonly #clock: Clock;
+  readonly #metrics: CacheMetrics;
+  readonly #decoded = new DecodedEnvelopes();
+  readonly #lookups = new Map<string, Promise<Envelope | undefined>>();
+
+  constructor(options: AnswerStoreOptions) {
+    this.#cache = options.cache;
+    this.#fleet = options.fleet;
+    this.#clock = options.clock;
+    this.#metrics = options.metrics;
+  }
+
+  get keeps(): boolean {
+    return this.#cache.enabled || this.#fleet !== undefined;
+  }
+
+  /** What this process has, whatever its age. */
+  async near(key: string): Promise<Envelope | undefined> {
+    const encoded = await this.#cache.peek(key);
+    if (encoded === undefined) return undefined;
+    const envelope = this.#decoded.decode(key, encoded);
+    if (envelope === undefined) this.#metrics.error(this.#cache.providerName, this.#cache.context, "undecodable");
+    return envelope;
+  }
+
+  /** What the fleet has, whatever its age. Callers at the same time share one look. */
+  far(key: string): Promise<Envelope | undefined> {
+    const fleet = this.#fleet;
+    if (fleet === undefined) return Promise.resolve(undefined);
+    let lookup = this.#lookups.get(key);
+    if (lookup === undefined) {
+      lookup = this.#lookUp(fleet, key).finally(() => this.#lookups.delete(key));
+      this.#lookups.set(key, lookup);
+    }
+    return lookup;
+  }
+
+  /** Keeps what was found in the fleet for this process too, unless this has a newer one; resolves to the newer of the two. */
+  async adopt(key: string, found: Found): Promise<Envelope | undefined> {
+    const theirs = decodeEnvelope(found.value);
+    if (theirs === undefined) {
+      this.#metrics.error(this.#fleet?.providerName ?? this.#cache.providerName, this.#cache.context, "undecodable");
+      return undefined;
+    }
+    const envelope = { ...theirs, process: thisProcess, begunMs: found.begunMs, bornMs: found.bornMs };
+    const mine = await this.near(key);
+    const isNoNews = mine?.bornMs === found.bornMs;
+    if (mine !== undefined && (isNoNews || this.ageMs(mine) <= this.ageMs(envelope))) return mine;
+    await this.keep(key, envelope, found.value.slice(found.value.indexOf("\n") + 1));
+    return envelope;
+  }
+
+  /** Keeps an answer in this process; resolves to its encoded form. Never rejects. */
+  async keep(key: string, envelope: Envelope, text: string): Promise<string> {
+    const encoded = encodeEnvelope(envelope, text);
+    if (this.#cache.enabled) this.#decoded.remember(key, encoded, envelope);
+    // It was as old as its computation took, or as it was when it was found, before it could be stored.
+    await this.#cache.set(key, encoded, envelope.keepMs - this.ageMs(envelope));
+    return encoded;
+  }
+
+  /** The one place where an age is determined. What another process's clock has measured counts as being as old as it may become. */
+  ageMs(envelope: Envelope): number {
+    return envelope.process === thisProcess ? this.#clock.monotonicMs() - envelope.begunMs : envelope.keepMs;
+  }
+
+  async #lookUp(fleet: FleetCache, key: string): Promise<Envelope | undefined> {
+    const found = await fleet.find(key);
+    return found === undefined ? undefined : this.adopt(key, found);
+  }
+}

@@ -1,0 +1,199 @@
+import { Redis, type RedisOptions } from "ioredis";
+import type { Clock, Timer } from "../../runtime/clock.ts";
+import { CacheStoreError, type StoreFailure } from "../errors.ts";
+import { withinBudget } from "./redis-budget.ts";
+import { storeError } from "./redis-errors.ts";
+
+export interface RedisLinkOptions {
+  /** `redis://` or, with TLS, `rediss://`; may hold a user, a password and a database, which wins over `database`. */
+  readonly url: string;
+  readonly database: number;
+  /** How long connecting may take, in the background. */
+  readonly connectTimeoutMs: number;
+  /** How long a command is waited for. */
+  readonly commandBudgetMs: number;
+  readonly clock: Clock;
+  /** Told of each change between serving and not serving; must not throw. */
+  readonly onChange: (change: RedisChange) => void;
+}
+
+export type RedisChange = { readonly serving: true } | { readonly serving: false; readonly reason: StoreFailure };
+
+const faultsMax = 2;
+const probeIntervalMs = 250;
+const reconnectMsMax = 1_000;
+const usualConnectMs = 1_000;
+const silenceMsMin = 1_000;
+
+/**
+ * One pipelined connection to redis, which is used only while it is known to work.
+ *
+ * It is *starting* until a first PING is answered or fails; *serving* until the connection ends or two commands in a row
+ * meet an outage; *without* redis until a PING of its own, at most one each 250 ms and one at a time, is answered within
+ * the budget. Only PINGs probe: a caller's command is sent while serving, and otherwise rejected at once.
+ */
+export class RedisLink {
+  readonly #options: RedisLinkOptions;
+  readonly #client: Redis;
+  #state: "starting" | "serving" | "without" | "closed" = "starting";
+  #faults = 0;
+  /** Counts the times of serving: a command of an earlier one says nothing about this one. */
+  #epoch = 0;
+  #pinging = false;
+  #probeTimer: Timer | undefined;
+  #reason: StoreFailure = "not_ready";
+  #sinceWallMs: number;
+  readonly #counts = { commands: 0, faults: 0, probes: 0, outages: 0 };
+
+  constructor(options: RedisLinkOptions) {
+    this.#options = options;
+    this.#sinceWallMs = options.clock.wallMs();
+    this.#client = new Redis(options.url, this.#clientOptions());
+    // Without a listener the library writes to the console.
+    this.#client.on("error", (error: unknown) => this.#lose(storeError(error).reason));
+    this.#client.on("close", () => this.#lose("connection"));
+    this.#client.on("ready", () => this.#probe());
+    this.#scheduleProbe();
+  }
+
+  get serving(): boolean {
+    return this.#state === "serving" && this.#client.status === "ready";
+  }
+
+  get closed(): boolean {
+    return this.#state === "closed";
+  }
+
+  /** What it is like now, without asking redis. */
+  get report(): {
+    readonly reason: StoreFailure;
+    readonly since: string;
+    readonly counts: Readonly<Record<string, number>>;
+  } {
+    return { reason: this.#reason, since: new Date(this.#sinceWallMs).toISOString(), counts: { ...this.#counts } };
+  }
+
+  /**
+   * Sends a command and waits for its reply within the budget.
+   *
+   * @throws {CacheStoreError} at once when redis is not known to work; after the budget; or for what redis replied.
+   */
+  async run<Result>(command: (client: Redis) => Promise<Result>): Promise<Result> {
+    if (!this.serving) throw new CacheStoreError("not_ready", `Redis is not used: ${this.#reason}`);
+    this.#counts.commands += 1;
+    const epoch = this.#epoch;
+    try {
+      const result = await this.#withinBudget(command(this.#client));
+      this.#faults = 0;
+      return result;
+    } catch (error) {
+      const failure = storeError(error);
+      if (epoch === this.#epoch) this.#countFault(failure);
+      throw failure;
+    }
+  }
+
+  /** Idempotent. Commands under way are rejected. */
+  close(): void {
+    if (this.#state === "closed") return;
+    this.#state = "closed";
+    this.#reason = "closed";
+    this.#probeTimer?.cancel();
+    this.#client.disconnect();
+  }
+
+  #clientOptions() {
+    const { database, connectTimeoutMs, commandBudgetMs } = this.#options;
+    return {
+      db: database,
+      // The oldest that every server speaks.
+      protocol: 2,
+      disableClientInfo: true,
+      // A PING within the budget says more, and soon: the library would wait for seconds while redis loads its data.
+      enableReadyCheck: false,
+      enableOfflineQueue: false,
+      maxRetriesPerRequest: 0,
+      autoResendUnfulfilledCommands: false,
+      connectTimeout: Math.min(usualConnectMs, connectTimeoutMs),
+      // A connection that owes an answer for so long is replaced: the other end may be gone without a word.
+      socketTimeout: Math.max(silenceMsMin, 4 * commandBudgetMs),
+      retryStrategy: (times: number) => this.#nextConnect(times),
+    } satisfies RedisOptions;
+  }
+
+  /** Attempts are short, so that redis is in use soon after it is back; each fourth may take as long as is configured. */
+  #nextConnect(times: number): number {
+    const { connectTimeoutMs } = this.#options;
+    this.#client.options.connectTimeout =
+      times % 4 === 3 ? connectTimeoutMs : Math.min(usualConnectMs, connectTimeoutMs);
+    const delayMs = Math.min(reconnectMsMax / 2, 25 * 2 ** Math.min(times, 10));
+    return Math.floor(delayMs * (1 + Math.random()));
+  }
+
+  #withinBudget<Result>(promise: Promise<Result>): Promise<Result> {
+    const { clock, commandBudgetMs } = this.#options;
+    const late = (): Error => new CacheStoreError("timeout", `Redis did not answer within ${commandBudgetMs} ms`);
+    return withinBudget(clock, commandBudgetMs, promise, late);
+  }
+
+  #countFault(failure: CacheStoreError): void {
+    if (!failure.isOutage) {
+      this.#faults = 0;
+      return;
+    }
+    this.#faults += 1;
+    this.#counts.faults += 1;
+    if (this.#faults >= faultsMax) this.#lose(failure.reason);
+  }
+
+  #lose(reason: StoreFailure): void {
+    if (this.#state === "closed") return;
+    // The connection ends in consequence of what was reported first.
+    if (this.#state !== "without" || reason !== "connection") this.#reason = reason;
+    if (this.#state === "without") return;
+    if (this.#state === "serving") this.#sinceWallMs = this.#options.clock.wallMs();
+    this.#state = "without";
+    this.#counts.outages += 1;
+    this.#scheduleProbe();
+    this.#options.onChange({ serving: false, reason });
+  }
+
+  #scheduleProbe(): void {
+    this.#probeTimer?.cancel();
+    const again = (): void => {
+      if (this.#state === "serving" || this.#state === "closed") return;
+      this.#scheduleProbe();
+      this.#probe();
+    };
+    this.#probeTimer = this.#options.clock.schedule(probeIntervalMs, again, { unref: true });
+  }
+
+  /** Asks for a sign of life unless one is still owed. */
+  #probe(): void {
+    if (this.#pinging || this.#state === "serving" || this.#client.status !== "ready") return;
+    this.#pinging = true;
+    this.#counts.probes += 1;
+    const answered = this.#ping();
+    const over = (): void => void (this.#pinging = false);
+    answered.then(over, over);
+    this.#withinBudget(answered).then(
+      () => this.#serve(),
+      (error: unknown) => this.#lose(storeError(error).reason),
+    );
+  }
+
+  /** A server that refuses the database goes on with number 0, where others may keep their keys: each PING asks for it. */
+  async #ping(): Promise<void> {
+    const { db = 0 } = this.#client.options;
+    await Promise.all([db === 0 ? undefined : this.#client.select(db), this.#client.ping()]);
+  }
+
+  #serve(): void {
+    if (this.#state === "closed" || this.#client.status !== "ready") return;
+    this.#state = "serving";
+    this.#faults = 0;
+    this.#epoch += 1;
+    this.#probeTimer?.cancel();
+    this.#options.onChange({ serving: true });
+  }
+}

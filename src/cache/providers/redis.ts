@@ -1,0 +1,158 @@
+import type { Redis } from "ioredis";
+import type { Clock } from "../../runtime/clock.ts";
+import type { Logger } from "../../runtime/logging.ts";
+import type { CacheHealth, Claim, ClaimRequest, Fill, Kept, SharedCacheProvider } from "../contract.ts";
+import { type RedisChange, RedisLink } from "./redis-link.ts";
+import { backwardsMsMax, claimScript, fillScript, releaseScript, renewScript } from "./redis-scripts.ts";
+
+export interface RedisCacheOptions {
+  readonly url: string;
+  readonly database: number;
+  readonly connectTimeoutMs: number;
+  readonly commandBudgetMs: number;
+}
+
+export interface RedisCacheSurroundings {
+  readonly clock: Clock;
+  readonly logger: Logger;
+  /** Told of each change between serving and not serving; must not throw. */
+  readonly onChange?: (change: RedisChange) => void;
+}
+
+/** Keys that one step of a pattern's deletion looks at, about; redis does nothing else meanwhile. */
+const scanCount = 500;
+
+/**
+ * Values in Redis, or what speaks its protocol (5 or newer; Valkey, Dragonfly, KeyDB). Nothing waits for the connection: until it
+ * works, and whenever it does not, operations reject at once; a command rejects when its budget is spent.
+ */
+export class RedisCacheProvider implements SharedCacheProvider {
+  readonly name = "redis";
+  readonly reach = "shared";
+  readonly #link: RedisLink;
+  readonly #logger: Logger;
+
+  constructor(options: RedisCacheOptions, { clock, logger, onChange }: RedisCacheSurroundings) {
+    this.#logger = logger;
+    this.#link = new RedisLink({
+      ...options,
+      clock,
+      onChange: (change) => {
+        this.#say(change);
+        onChange?.(change);
+      },
+    });
+  }
+
+  async get(key: string): Promise<string | undefined> {
+    if (this.#link.closed) return undefined;
+    return (await this.#link.run((client) => client.get(key))) ?? undefined;
+  }
+
+  async set(key: string, value: string, ttlMs: number): Promise<void> {
+    if (this.#link.closed) return;
+    if (!(ttlMs > 0)) await this.delete(key);
+    else await this.#link.run((client) => client.set(key, value, "PX", Math.ceil(ttlMs)));
+  }
+
+  async delete(key: string): Promise<void> {
+    if (this.#link.closed) return;
+    await this.#link.run((client) => client.unlink(key));
+  }
+
+  /** Each step has the budget of a command. Keys that are set meanwhile may stay. */
+  async deletePattern(pattern: string): Promise<number> {
+    if (this.#link.closed) return 0;
+    // To redis `[` and `\` mean something too.
+    const match = pattern.replaceAll(/[[\]\\]/gu, String.raw`\$&`);
+    let deleted = 0;
+    let cursor = "0";
+    do {
+      const from = cursor;
+      const [next, keys] = await this.#link.run((client) => client.scan(from, "MATCH", match, "COUNT", scanCount));
+      if (keys.length > 0) deleted += await this.#link.run((client) => client.unlink(...keys));
+      cursor = next;
+    } while (cursor !== "0");
+    return deleted;
+  }
+
+  /** Tells what is known, and sends nothing: who asks for health is no probe. */
+  healthCheck(): Promise<CacheHealth> {
+    const { reason, since, counts } = this.#link.report;
+    const figures = Object.fromEntries(Object.entries(counts).map(([name, count]) => [`${name}_total`, count]));
+    if (this.#link.serving || this.#link.closed) return Promise.resolve({ healthy: true, figures });
+    return Promise.resolve({ healthy: false, reason: `Redis is not used: ${reason}`, since, figures });
+  }
+
+  close(): Promise<void> {
+    this.#link.close();
+    return Promise.resolve();
+  }
+
+  async find(key: string): Promise<Kept | undefined> {
+    if (this.#link.closed) return undefined;
+    // Two commands in one write; whichever redis runs first, the age is right or a little too high.
+    const [value, time] = await this.#link.run((client) => Promise.all([client.get(key), client.time()]));
+    if (value === null) return undefined;
+    return keptOf(value, Number(time[0]) * 1000 + Math.ceil(Number(time[1]) / 1000));
+  }
+
+  async claim(key: string, { token, leaseMs, knownBornMs, maxAgeMs }: ClaimRequest): Promise<Claim> {
+    const args = [token, leaseMs, knownBornMs ?? "", maxAgeMs];
+    const [state, now, value] = list(await this.#script(claimScript, [key, leaseOf(key)], args));
+    const nowMs = Number(now);
+    if (state === "granted") return { state, nowMs };
+    const kept = state === "found" && typeof value === "string" ? keptOf(value, nowMs) : undefined;
+    if (kept !== undefined) return { state: "found", kept };
+    return { state: state === "failed" ? "failed" : "held" };
+  }
+
+  async renew(key: string, token: string, leaseMs: number): Promise<boolean> {
+    return (await this.#script(renewScript, [leaseOf(key)], [token, leaseMs])) === 1;
+  }
+
+  async fill(key: string, token: string, { value, bornMs, keepMs }: Fill): Promise<boolean> {
+    const args = [token, bornMs, value, Math.floor(keepMs)];
+    return (await this.#script(fillScript, [key, leaseOf(key)], args)) === 1;
+  }
+
+  async release(key: string, token: string, pauseMs: number): Promise<void> {
+    await this.#script(releaseScript, [leaseOf(key)], [token, Math.ceil(pauseMs)]);
+  }
+
+  #script(script: string, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown> {
+    return this.#link.run((client: Redis) => client.eval(script, keys.length, ...keys, ...args));
+  }
+
+  /** One line for each change. A host application may bring its own logger; one that throws must not end the connection. */
+  #say(change: RedisChange): void {
+    try {
+      if (change.serving) this.#logger.info({ provider: this.name }, "The cache in redis is in use");
+      else {
+        const message = "Redis cannot be used; analytics go on with the memory of each process, templates uncached";
+        this.#logger.warn({ provider: this.name, reason: change.reason }, message);
+      }
+    } catch {
+      // There is nowhere left to report to; health and metrics tell it too.
+    }
+  }
+}
+
+/** The name of the lease under which a key is computed. */
+function leaseOf(key: string): string {
+  return `${key}:lease`;
+}
+
+/** Undefined for what was not written by `fill`, and for what comes from the future: it is computed again. */
+function keptOf(framed: string, nowMs: number): Kept | undefined {
+  const end = framed.indexOf("\n");
+  const born = framed.slice(0, Math.max(0, end));
+  if (!/^\d{1,15}$/u.test(born)) return undefined;
+  const bornMs = Number(born);
+  if (nowMs - bornMs < -backwardsMsMax) return undefined;
+  return { value: framed.slice(end + 1), bornMs, ageMs: Math.max(0, nowMs - bornMs) };
+}
+
+function list(reply: unknown): readonly unknown[] {
+  return Array.isArray(reply) ? reply : [];
+}

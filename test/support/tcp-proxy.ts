@@ -1,0 +1,76 @@
+import { once } from "node:events";
+import { connect, createServer, type Socket } from "node:net";
+import type { Scope } from "./database.ts";
+
+/** A way to a server that a test can make slow, or break. Each change holds for the connections there are and those to come. */
+export interface TcpProxy {
+  readonly port: number;
+  /** Connections that were taken so far. */
+  readonly connections: number;
+  /** Bytes go through, at once. The state at the start. */
+  pass(): void;
+  /** What the server answers arrives so much later. */
+  delay(ms: number): void;
+  /** Connections stay and new ones are taken, and nothing goes through in either direction. */
+  blackHole(): void;
+  /** Ends every connection, and each new one at once. */
+  cut(): void;
+}
+
+type Mode = { readonly kind: "pass" | "blackHole" | "cut" } | { readonly kind: "delay"; readonly ms: number };
+
+/** Listens on a free port of the loopback interface until the scope is over. */
+export async function startProxy(scope: Scope, target: { readonly port: number }): Promise<TcpProxy> {
+  const sockets = new Set<Socket>();
+  let mode: Mode = { kind: "pass" };
+  let connections = 0;
+  const carry = (from: Socket, to: Socket, mayDelay: boolean): void => {
+    from.on("data", (bytes: Buffer) => {
+      const forward = (): void => {
+        if (mode.kind !== "blackHole" && to.writable) to.write(bytes);
+      };
+      if (mode.kind === "delay" && mayDelay) setTimeout(forward, mode.ms).unref();
+      else forward();
+    });
+    from.on("error", () => undefined);
+    from.on("close", () => {
+      sockets.delete(from);
+      to.destroy();
+    });
+  };
+  const server = createServer((client) => {
+    connections += 1;
+    if (mode.kind === "cut") {
+      client.destroy();
+      return;
+    }
+    const upstream = connect(target.port, "127.0.0.1");
+    sockets.add(client).add(upstream);
+    carry(client, upstream, false);
+    carry(upstream, client, true);
+  });
+  server.listen(0, "127.0.0.1");
+  await once(server, "listening");
+  const address = server.address();
+  if (address === null || typeof address === "string") throw new Error("no port");
+  const end = (): void => {
+    for (const socket of sockets) socket.destroy();
+  };
+  scope.after(async () => {
+    server.close();
+    end();
+  });
+  return {
+    port: address.port,
+    get connections() {
+      return connections;
+    },
+    pass: () => void (mode = { kind: "pass" }),
+    delay: (ms) => void (mode = { kind: "delay", ms }),
+    blackHole: () => void (mode = { kind: "blackHole" }),
+    cut() {
+      mode = { kind: "cut" };
+      end();
+    },
+  };
+}
