@@ -41,6 +41,8 @@ export interface Wanted extends Freshness {
   readonly compute: (signal: AbortSignal) => Promise<Computed>;
   /** False when the answer is neither looked for nor kept. */
   readonly keeps: boolean;
+  /** Whether the fleet can be asked; a request that has found it away does not wait for it once more. */
+  readonly shares: boolean;
   readonly known: Envelope | undefined;
 }
 
@@ -87,9 +89,9 @@ export class AnswerProducer {
     return isNewer && worthOf(this.#ageMs(mine), freshness) === "fresh";
   }
 
-  async #agree(key: string, { known, keeps, ttlMs }: Wanted, signal: AbortSignal): Promise<Agreement> {
+  async #agree(key: string, { known, keeps, shares, ttlMs }: Wanted, signal: AbortSignal): Promise<Agreement> {
     const { fleet, clock, metrics, leaseWaitMs: waitMs, random } = this.#options;
-    if (fleet === undefined || !keeps) return { state: "alone" };
+    if (fleet === undefined || !keeps || !shares) return { state: "alone" };
     const maxAgeMs = known === undefined ? ttlMs : Math.min(ttlMs, this.#ageMs(known));
     const onWait = (): void => metrics.leaseWaited(fleet.providerName, fleet.context);
     return agree(fleet, clock, key, { knownBornMs: known?.bornMs, maxAgeMs, waitMs, onWait, random }, signal);

@@ -14,6 +14,16 @@ export interface AnswerStoreOptions {
   readonly metrics: CacheMetrics;
 }
 
+/** What a look into the fleet's store has brought. */
+export interface FarLook {
+  readonly envelope: Envelope | undefined;
+  /** Whether the store could say. */
+  readonly available: boolean;
+}
+
+const nothing: FarLook = Object.freeze({ envelope: undefined, available: true });
+const unavailable: FarLook = Object.freeze({ envelope: undefined, available: false });
+
 /** Names this process in what it keeps. A pid would not do: containers share theirs, and a restart may get it again. */
 export const thisProcess: string = randomUUID();
 
@@ -27,7 +37,7 @@ export class AnswerStore {
   readonly #clock: Clock;
   readonly #metrics: CacheMetrics;
   readonly #decoded = new DecodedEnvelopes();
-  readonly #lookups = new Map<string, Promise<Envelope | undefined>>();
+  readonly #lookups = new Map<string, Promise<FarLook>>();
 
   constructor(options: AnswerStoreOptions) {
     this.#cache = options.cache;
@@ -50,9 +60,9 @@ export class AnswerStore {
   }
 
   /** What the fleet has, whatever its age. Callers at the same time share one look. */
-  far(key: string): Promise<Envelope | undefined> {
+  far(key: string): Promise<FarLook> {
     const fleet = this.#fleet;
-    if (fleet === undefined) return Promise.resolve(undefined);
+    if (fleet === undefined) return Promise.resolve(nothing);
     let lookup = this.#lookups.get(key);
     if (lookup === undefined) {
       lookup = this.#lookUp(fleet, key).finally(() => this.#lookups.delete(key));
@@ -90,8 +100,9 @@ export class AnswerStore {
     return envelope.process === thisProcess ? this.#clock.monotonicMs() - envelope.begunMs : envelope.keepMs;
   }
 
-  async #lookUp(fleet: FleetCache, key: string): Promise<Envelope | undefined> {
+  async #lookUp(fleet: FleetCache, key: string): Promise<FarLook> {
     const found = await fleet.find(key);
-    return found === undefined ? undefined : this.adopt(key, found);
+    if (found === "unavailable") return unavailable;
+    return found === undefined ? nothing : { envelope: await this.adopt(key, found), available: true };
   }
 }

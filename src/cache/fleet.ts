@@ -53,10 +53,11 @@ export class FleetCacheOf<Context extends CacheUsageContext> {
     return this.#provider.name;
   }
 
-  async find(key: string): Promise<Found | undefined> {
+  /** `unavailable` when the store cannot say. */
+  async find(key: string): Promise<Found | "unavailable" | undefined> {
     const sentMs = this.#options.clock.monotonicMs();
-    const kept = await this.#survive("find", undefined, () => this.#provider.find(key));
-    return kept === undefined ? undefined : foundOf(kept, sentMs);
+    const kept = await this.#survive("find", "unavailable" as const, () => this.#provider.find(key));
+    return kept === undefined || kept === "unavailable" ? kept : foundOf(kept, sentMs);
   }
 
   async claim(key: string, request: ClaimRequest): Promise<Claimed> {

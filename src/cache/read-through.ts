@@ -1,5 +1,5 @@
 import type { Clock } from "../runtime/clock.ts";
-import { AnswerProducer, type Computed, isFailureOfSource, type Outcome } from "./answer-producer.ts";
+import { AnswerProducer, type Computed, isFailureOfSource, type Outcome, type Wanted } from "./answer-producer.ts";
 import { AnswerStore } from "./answer-store.ts";
 import type { ConstrainedCache } from "./constraints.ts";
 import type { Envelope } from "./envelope.ts";
@@ -121,10 +121,12 @@ export class ReadThrough {
   async read(key: string, options: ReadOptions): Promise<Answer> {
     const keeps = (options.cacheable ?? true) && this.#store.keeps;
     const near = keeps ? await this.#store.near(key) : undefined;
-    const known = keeps && !this.#suffices(key, near, options) ? ((await this.#store.far(key)) ?? near) : near;
+    const far = keeps && !this.#suffices(key, near, options) ? await this.#store.far(key) : undefined;
+    const known = far?.envelope ?? near;
+    const wanted = { ...options, keeps, shares: far?.available ?? true, known };
     const worth = known === undefined ? "nothing" : worthOf(this.#store.ageMs(known), options);
-    if (known === undefined || worth === "nothing") return this.#wait(key, options, keeps, known);
-    if (worth === "stale" || this.#isDue(known, options)) this.#refresh(key, options, known);
+    if (known === undefined || worth === "nothing") return this.#wait(key, wanted, options.signal);
+    if (worth === "stale" || this.#isDue(known, options)) this.#refresh(key, wanted);
     const status = worth === "fresh" ? "hit" : "stale";
     this.#count(status, known === near);
     return this.#answer(known, status, options);
@@ -141,38 +143,39 @@ export class ReadThrough {
   }
 
   /** Has the next answer computed, unless that is under way or the source is left alone. Nobody waits for it. */
-  #refresh(key: string, options: ReadOptions, known: Envelope): void {
-    if (!this.#flights.isUnderway(key)) this.#board(key, options, true, known);
+  #refresh(key: string, wanted: Wanted): void {
+    if (!this.#flights.isUnderway(key)) this.#board(key, wanted);
   }
 
-  #board(key: string, options: ReadOptions, keeps: boolean, known: Envelope | undefined): Boarding<Outcome> {
-    return this.#flights.board(key, (signal) => this.#producer.produce(key, { ...options, keeps, known }, signal));
+  #board(key: string, wanted: Wanted): Boarding<Outcome> {
+    return this.#flights.board(key, (signal) => this.#producer.produce(key, wanted, signal));
   }
 
-  async #wait(key: string, options: ReadOptions, keeps: boolean, known: Envelope | undefined): Promise<Answer> {
-    const { role, value } = this.#board(key, options, keeps, known);
+  async #wait(key: string, wanted: Wanted, callerSignal: AbortSignal | undefined): Promise<Answer> {
+    const { keeps, known } = wanted;
+    const { role, value } = this.#board(key, wanted);
     let result: CacheRequestResult = role === "paused" ? "paused" : "coalesced";
     if (role === "leader") result = keeps ? "miss" : "uncached";
     try {
-      const outcome = await unlessAborted(value, options.signal);
+      const outcome = await unlessAborted(value, callerSignal);
       const status = role === "leader" ? outcome.status : "coalesced";
       result = status;
-      return this.#answer(outcome.envelope, status, outcome.status === "uncached" ? notKept : options);
+      return this.#answer(outcome.envelope, status, outcome.status === "uncached" ? notKept : wanted);
     } catch (error) {
-      const last = keeps && options.signal?.aborted !== true ? await this.#last(key, known, options) : undefined;
+      const last = keeps && callerSignal?.aborted !== true ? await this.#last(key, known, wanted) : undefined;
       if (last === undefined) throw error;
       result = "stale_if_error";
-      return { ...this.#answer(last, "stale", options), staleIfError: true };
+      return { ...this.#answer(last, "stale", wanted), staleIfError: true };
     } finally {
       this.#count(result, false);
     }
   }
 
   /** The last answer, while it is young enough for a failing source. */
-  async #last(key: string, known: Envelope | undefined, options: ReadOptions): Promise<Envelope | undefined> {
+  async #last(key: string, known: Envelope | undefined, freshness: Freshness): Promise<Envelope | undefined> {
     // Whoever joined another's flight has not looked into the fleet; that one has, and keeps here what it found.
     const last = (await this.#store.near(key)) ?? known;
-    return last !== undefined && this.#store.ageMs(last) <= keepMsOf(options) ? last : undefined;
+    return last !== undefined && this.#store.ageMs(last) <= keepMsOf(freshness) ? last : undefined;
   }
 
   #answer(envelope: Envelope, status: Answer["status"], freshness: Freshness): Answer {

@@ -209,7 +209,7 @@ describe("the loss of the shared store", () => {
     await clock.advance(61_000);
     assert.equal((await readNow(second, "2")).status, "stale");
     assert.equal(bodyOf(await readNow(second, "never")), "2");
-    assert.equal(second.metrics.errors["redis/analytics/not_ready"], 2);
+    assert.equal(second.metrics.errors["redis/analytics/not_ready"], 1);
     assert.deepEqual(second.lines, []);
     store.away = false;
     store.clear();
@@ -230,6 +230,13 @@ describe("the loss of the shared store", () => {
     await clock.advance(1);
     assert.equal((await readNow(first, "2")).status, "stale");
     assert.equal(bodyOf(await readNow(first, "never")), "2");
+  });
+
+  test("costs a request one command at most: who has found it away does not ask it again", async () => {
+    const { first, store, readNow } = fleet();
+    store.away = true;
+    await readNow(first, "1");
+    assert.deepEqual(first.metrics.errors, { "redis/analytics/not_ready": 1 });
   });
 
   test("while a lease is waited for: the waiter computes at once", async () => {
