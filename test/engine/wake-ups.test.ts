@@ -3,50 +3,17 @@ import { after, test } from "node:test";
 
 import { cancelTask } from "../../src/engine/operate.ts";
 import { noticeChannel, parseNotice, WakeUps } from "../../src/engine/wake-ups.ts";
-import { openListener } from "../../src/postgres/listener.ts";
-import { systemClock } from "../../src/runtime/clock.ts";
 import { type Logger, silentLogger } from "../../src/runtime/logging.ts";
 import { ManualClock } from "../support/clock.ts";
-import { type Scope, testDatabase } from "../support/database.ts";
-import { deferred } from "../support/deferred.ts";
+import { testDatabase } from "../support/database.ts";
 import { createTask, register } from "../support/engine.ts";
 import { CountingSql } from "./counting-sql.ts";
+import { listen } from "./notices.ts";
 
 const { db, url } = await testDatabase({ after });
 
-/** What arrives on the channel, from now on. */
-async function listen(scope: Scope): Promise<{ readonly next: () => Promise<string>; readonly waiting: () => number }> {
-  const arrived: string[] = [];
-  const listening = deferred();
-  let wake = deferred();
-  const listener = openListener({
-    connectionString: url,
-    channel: noticeChannel,
-    clock: systemClock,
-    logger: silentLogger,
-    onPayload(payload) {
-      arrived.push(payload);
-      wake.resolve();
-    },
-    onReconnect: listening.resolve,
-  });
-  await listener.start();
-  scope.after(() => listener.stop());
-  await listening.promise;
-  return {
-    waiting: () => arrived.length,
-    async next() {
-      while (arrived.length === 0) {
-        await wake.promise;
-        wake = deferred();
-      }
-      return arrived.shift() ?? "";
-    },
-  };
-}
-
 test("a wake-up reaches the listeners of this process at once, and others by a notice", async (t) => {
-  const { next } = await listen(t);
+  const { next } = await listen(t, url);
   const clock = new ManualClock();
   const wakeUps = new WakeUps(db, clock, silentLogger);
   const woken: (readonly number[])[] = [];
@@ -124,7 +91,7 @@ test("nothing is sent after the close", async () => {
 });
 
 test("a notice from within a transaction comes with its commit, and not at all with its rollback", async (t) => {
-  const { next, waiting } = await listen(t);
+  const { next, waiting } = await listen(t, url);
   const undone = new Error("undone");
   const rolledBack = db.transaction(async (sql) => {
     await WakeUps.notifyWithin(sql, [1]);
@@ -142,7 +109,7 @@ test("a notice from within a transaction comes with its commit, and not at all w
 });
 
 test("a cancellation tells the workers which task it was", async (t) => {
-  const { next } = await listen(t);
+  const { next } = await listen(t, url);
   const task = await createTask(db, await register(db, { a: [] }));
   await cancelTask(db, task, { actor: "test", reason: "" });
   assert.deepEqual(parseNotice(await next()), { kind: "cancelled", id: task });

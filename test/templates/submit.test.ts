@@ -3,13 +3,15 @@ import { after, test } from "node:test";
 
 import { z } from "zod";
 
+import { WakeUps } from "../../src/engine/wake-ups.ts";
 import type { Database, Sql, Statement } from "../../src/postgres/sql.ts";
 import { defineTask } from "../../src/workflow/define-task.ts";
+import { listen } from "../engine/notices.ts";
 import { testDatabase } from "../support/database.ts";
 import { onlyRow } from "../support/engine.ts";
 import { SharedCache, templateSystem } from "./setup.ts";
 
-const { db } = await testDatabase({ after });
+const { db, url } = await testDatabase({ after });
 
 const nothing = (): null => null;
 
@@ -189,6 +191,20 @@ test("inside a caller's transaction the tasks come with its commit, and wake nob
   });
   assert.deepEqual(await inputsOf("within"), [{ input: 2, checked: false }]);
   assert.equal(woken, 0, "the notice that comes with the commit wakes this process, too");
+});
+
+test("a submission inside a caller's transaction is told to all workers when it commits", async (t) => {
+  const { registry, submitter } = templateSystem(db);
+  await registry.register([defineTask(named("told")).step("pack", nothing)]);
+  const { next, waiting } = await listen(t, url);
+  await db.transaction(async (sql) => {
+    await submitter.submit(named("told"), [{ input: 1 }], sql);
+    await WakeUps.notifyWithin(db, [999_999]);
+    assert.equal(await next(), "work:999999");
+    assert.equal(waiting(), 0);
+  });
+  const { id } = await onlyRow<{ id: number }>(db, "select id from tasker.task_namespaces where name = 'shop'");
+  assert.equal(await next(), `work:${id}`);
 });
 
 test("a submission wakes the workers of this process with the namespace's id", async (t) => {

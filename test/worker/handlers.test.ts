@@ -12,6 +12,8 @@ import { Calls, stepOf, WorkerSystem } from "./setup.ts";
 const { db } = await testDatabase({ after });
 await stopClock(db);
 
+const nothing = (): null => null;
+
 function named(name: string) {
   return { namespace: "shop", name, version: "1.0.0" };
 }
@@ -95,6 +97,21 @@ test("an input that nobody has checked is checked before the first step, and han
   system.worker.nudge();
   await system.ended(task);
   assert.deepEqual(inputs, [{ at: "2026-01-01T00:00:00.000Z", note: "none" }]);
+});
+
+test("the time that the check of an input takes is not the handler's", async (t) => {
+  const slow: { check: () => Promise<void> } = { check: () => Promise.resolve() };
+  const input = z.object({}).refine(async () => {
+    await slow.check();
+    return true;
+  });
+  const definition = defineTask({ ...named("slow"), input }).step("only", nothing);
+  const system = await WorkerSystem.start(t, db, [definition]);
+  slow.check = () => system.advance(700);
+  const task = await submitUnchecked("slow", {});
+  system.worker.nudge();
+  await system.ended(task);
+  assert.equal((await stepOf(db, task)).run_us, 0);
 });
 
 test("an input that the worker's schema refuses fails the first step for good", async (t) => {
