@@ -5,7 +5,7 @@ import { TaskFailedError } from "./engine/errors.ts";
 import { cancelTask, type Operator } from "./engine/operate.ts";
 import { sqlOf, type PgQueryable } from "./postgres/statement.ts";
 import { createLogger, type Logger } from "./runtime/logging.ts";
-import type { SubmitOptions } from "./templates/submit.ts";
+import type { SubmitOptions } from "./templates/submit-options.ts";
 import type { AnyTaskDefinition, TaskDefinition } from "./workflow/define-task.ts";
 
 export interface TaskerOptions {

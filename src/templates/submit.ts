@@ -6,21 +6,9 @@ import { encodePayload } from "../workflow/payload.ts";
 import { type TemplateName, templateLabel } from "../workflow/template.ts";
 import { UnknownTemplateError } from "./errors.ts";
 import { checkInput } from "./input-schema.ts";
+import { checkSubmitOptions, type SubmitOptions } from "./submit-options.ts";
 import type { TaskHandlerRegistry } from "./task-handler-registry.ts";
 import type { TemplateStore } from "./template-store.ts";
-
-/** What a caller may say of a task beside its input. */
-export interface SubmitOptions {
-  /** A second submission to the template under the same key returns the first task; with another input it is refused. */
-  readonly idempotencyKey?: string | undefined;
-  /** The caller's own id for what the task belongs to. */
-  readonly correlationId?: string | undefined;
-  readonly tags?: readonly string[] | undefined;
-  /** Higher runs first; -32768 to 32767, default 0. */
-  readonly priority?: number | undefined;
-  /** The task's steps are not claimed before. */
-  readonly runAt?: Date | undefined;
-}
 
 /** A task to submit. */
 export interface Submission extends SubmitOptions {
@@ -77,6 +65,7 @@ export class TaskSubmitter {
   async #check(template: TemplateName, submissions: readonly Submission[]): Promise<NewTask[]> {
     const schema = this.#registry.definitionOf(template)?.schema;
     const what = `the input of ${templateLabel(template)}`;
+    for (const options of submissions) checkSubmitOptions(options, `a task of ${templateLabel(template)}`);
     return Promise.all(
       submissions.map(async ({ input, runAt, ...options }) => ({
         ...options,

@@ -4,7 +4,7 @@ import { after, test } from "node:test";
 import { z } from "zod";
 
 import { WakeUps } from "../../src/engine/wake-ups.ts";
-import type { Database, Sql, Statement } from "../../src/postgres/sql.ts";
+import type { SubmitOptions } from "../../src/templates/submit-options.ts";
 import { defineTask } from "../../src/workflow/define-task.ts";
 import { listen } from "../engine/notices.ts";
 import { testDatabase } from "../support/database.ts";
@@ -93,6 +93,49 @@ test("an input that is not JSON is refused", async () => {
   });
 });
 
+test("options that the database could not store are refused with their name and what is allowed", async () => {
+  const { registry, submitter } = templateSystem(db);
+  await registry.register([defineTask(named("options")).step("pack", nothing)]);
+  const text = (characters: number) => `a text of 1 to ${characters} characters without control characters`;
+  const wrong: readonly (readonly [SubmitOptions, string])[] = [
+    [{ idempotencyKey: "" }, `idempotencyKey of a task of shop/options 1.0.0 must be ${text(255)}`],
+    [{ idempotencyKey: "x".repeat(256) }, `idempotencyKey of a task of shop/options 1.0.0 must be ${text(255)}`],
+    [{ idempotencyKey: "a\0" }, `idempotencyKey of a task of shop/options 1.0.0 must be ${text(255)}`],
+    [{ correlationId: "\uD83D" }, `correlationId of a task of shop/options 1.0.0 must be ${text(255)}`],
+    [
+      { tags: ["a", "b\n"] },
+      "tags of a task of shop/options 1.0.0 must be at most 20 texts of 1 to 100 characters without control characters",
+    ],
+    [
+      { tags: Array.from({ length: 21 }, () => "t") },
+      "tags of a task of shop/options 1.0.0 must be at most 20 texts of 1 to 100 characters without control characters",
+    ],
+    [
+      { priority: 32_768 },
+      "priority of a task of shop/options 1.0.0 must be a whole number from -32768 to 32767, not 32768",
+    ],
+    [
+      { priority: 0.5 },
+      "priority of a task of shop/options 1.0.0 must be a whole number from -32768 to 32767, not 0.5",
+    ],
+    [{ runAt: new Date(Number.NaN) }, "runAt of a task of shop/options 1.0.0 must be a date from 1970 to 9999"],
+    [{ runAt: new Date(8.64e15) }, "runAt of a task of shop/options 1.0.0 must be a date from 1970 to 9999"],
+  ];
+  for (const [options, message] of wrong) {
+    const submitted = submitter.submit(named("options"), [{ input: 1 }, { input: 2, ...options }]);
+    await assert.rejects(submitted, { code: "invalid_payload", message });
+  }
+  assert.deepEqual(await inputsOf("options"), []);
+  await submitter.submit(named("options"), [
+    {
+      input: 1,
+      idempotencyKey: "\u{1F600}".repeat(255),
+      tags: Array.from({ length: 20 }, () => "t".repeat(100)),
+      priority: -32_768,
+    },
+  ]);
+});
+
 test("a process without the schema leaves the check to the worker", async () => {
   const cache = new SharedCache();
   const input = z.object({ count: z.number() });
@@ -114,64 +157,6 @@ test("a used key gives the first task, and with another input is a conflict that
     message: 'The idempotency key "k" was used for shop/keys 1.0.0 before, with another input',
   });
   assert.deepEqual(await inputsOf("keys"), [{ input: 1, checked: false }]);
-});
-
-test("a cached revision that is not current any more is noticed, forgotten, and read anew", async () => {
-  const cache = new SharedCache();
-  const [one, other] = [templateSystem(db, { cache }), templateSystem(db)];
-  await one.registry.register([defineTask(named("old")).step("pack", { retry: { maxAttempts: 1 } }, nothing)]);
-  await one.submitter.submit(named("old"), [{ input: 1 }]);
-  const [before] = cache.entries.values();
-  // Another process, which does not reach the cache of the first.
-  await other.registry.register([defineTask(named("old")).step("pack", { retry: { maxAttempts: 2 } }, nothing)]);
-  await one.submitter.submit(named("old"), [{ input: 2 }]);
-  const [afterwards] = cache.entries.values();
-  assert.notEqual(afterwards, before);
-  const rows = await db.query({
-    text: `select r.revision from tasker.tasks t join tasker.named_task_revisions r on r.id = t.revision_id
-      join tasker.named_tasks n on n.id = t.named_task_id where n.name = 'old' order by t.created_at`,
-  });
-  assert.deepEqual(rows, [{ revision: 1 }, { revision: 2 }]);
-});
-
-test("a revision is read from the database once, then from the cache; what is broken in there is a miss", async () => {
-  const cache = new SharedCache();
-  let reads = 0;
-  const counting = (sql: Sql): Sql => ({
-    query: <Row extends object>(statement: Statement): Promise<Row[]> => {
-      if (statement.name === "current_revision") reads += 1;
-      return sql.query<Row>(statement);
-    },
-  });
-  const counted: Database = {
-    ...counting(db),
-    transaction: (work, options) => db.transaction((sql) => work(counting(sql)), options),
-    usage: () => db.usage(),
-    close: () => Promise.resolve(),
-  };
-  const { registry, submitter } = templateSystem(counted, { cache });
-  await registry.register([defineTask(named("cached")).step("pack", nothing)]);
-  for (let i = 0; i < 3; i++) await submitter.submit(named("cached"), [{ input: i }]);
-  assert.equal(reads, 1);
-  const [key = ""] = cache.entries.keys();
-  for (const broken of ["", "null", "{}", "[1]", '{"namedTaskId":1,"namespaceId":1,"revisionId":"x","stepCount":1}']) {
-    cache.entries.set(key, broken);
-    reads = 0;
-    await submitter.submit(named("cached"), [{ input: broken }]);
-    assert.equal(reads, 1, `${broken} is a miss`);
-  }
-});
-
-test("registering a new revision forgets the old one in the shared cache", async () => {
-  const cache = new SharedCache();
-  const { registry, submitter, store } = templateSystem(db, { cache });
-  await registry.register([defineTask(named("evicted")).step("pack", { timeoutMs: 1 }, nothing)]);
-  await submitter.submit(named("evicted"), [{ input: 1 }]);
-  assert.equal(cache.entries.size, 1);
-  await registry.register([defineTask(named("evicted")).step("pack", { timeoutMs: 2 }, nothing)]);
-  assert.equal(cache.entries.size, 0);
-  const revision = await store.current(db, named("evicted"));
-  assert.equal(revision?.revisionId, registry.steps.values().next().value?.registered.revisionId);
 });
 
 test("inside a caller's transaction the tasks come with its commit, and wake nobody before", async (t) => {
