@@ -19,35 +19,32 @@ export interface Writing {
 
 /** Appends facts and deltas with the transaction's tick, as the engine does. */
 export async function write(sql: Sql, { facts, deltas }: Writing): Promise<void> {
-  const rows = (subject: Fact["subject"]): string =>
-    JSON.stringify(
-      facts.filter((fact) => fact.subject === subject).map((fact) => ({ ...fact, endedAt: timestamp(fact.endedAt) })),
-    );
-  await sql.query({
-    text: `insert into tasker.step_facts (ended_at, tick, dependency_wait_us, queue_wait_us, retry_us, run_us, task_id, identity_id,
-        attempts, failed_attempts, outcome, reopened)
-      select "endedAt", tasker.tick(), "dependencyWaitUs", "queueWaitUs", "retryUs", "durationUs", gen_random_uuid(), identity,
-          attempts, "failedAttempts", outcome, reopened
-        from jsonb_to_recordset($1::jsonb) as f("endedAt" timestamptz, "dependencyWaitUs" bigint, "queueWaitUs" bigint,
-          "retryUs" bigint, "durationUs" bigint, identity integer, attempts integer, "failedAttempts" integer,
-          outcome tasker.step_state, reopened boolean)`,
-    values: [rows("step")],
-  });
-  await sql.query({
-    text: `insert into tasker.task_facts (ended_at, tick, duration_us, task_id, identity_id, step_count, failed_step_count, outcome,
-        reopened)
-      select "endedAt", tasker.tick(), "durationUs", gen_random_uuid(), identity, "stepCount", "failedStepCount", outcome, reopened
-        from jsonb_to_recordset($1::jsonb) as f("endedAt" timestamptz, "durationUs" bigint, identity integer,
-          "stepCount" integer, "failedStepCount" integer, outcome tasker.task_state, reopened boolean)`,
-    values: [rows("task")],
-  });
-  await sql.query({
-    text: `insert into tasker.state_deltas (recorded_at, tick, identity_id, delta, subject, state)
-      select "recordedAt", tasker.tick(), identity, delta, subject, state
-        from jsonb_to_recordset($1::jsonb) as d("recordedAt" timestamptz, identity integer, delta integer, subject text, state text)`,
-    values: [JSON.stringify(deltas.map((delta) => ({ ...delta, recordedAt: timestamp(delta.recordedAt) })))],
-  });
+  const rows = facts.map((fact) => ({ ...fact, endedAt: timestamp(fact.endedAt) }));
+  const steps = rows.filter(({ subject }) => subject === "step");
+  const tasks = rows.filter(({ subject }) => subject === "task");
+  const changes = deltas.map((delta) => ({ ...delta, recordedAt: timestamp(delta.recordedAt) }));
+  if (steps.length > 0) await sql.query({ text: insertSteps, values: [JSON.stringify(steps)] });
+  if (tasks.length > 0) await sql.query({ text: insertTasks, values: [JSON.stringify(tasks)] });
+  if (changes.length > 0) await sql.query({ text: insertDeltas, values: [JSON.stringify(changes)] });
 }
+
+const insertSteps = `insert into tasker.step_facts (ended_at, tick, dependency_wait_us, queue_wait_us, retry_us, run_us, task_id,
+    identity_id, attempts, failed_attempts, outcome, reopened)
+  select "endedAt", tasker.tick(), "dependencyWaitUs", "queueWaitUs", "retryUs", "durationUs", gen_random_uuid(), identity,
+      attempts, "failedAttempts", outcome, reopened
+    from jsonb_to_recordset($1::jsonb) as f("endedAt" timestamptz, "dependencyWaitUs" bigint, "queueWaitUs" bigint,
+      "retryUs" bigint, "durationUs" bigint, identity integer, attempts integer, "failedAttempts" integer,
+      outcome tasker.step_state, reopened boolean)`;
+
+const insertTasks = `insert into tasker.task_facts (ended_at, tick, duration_us, task_id, identity_id, step_count, failed_step_count,
+    outcome, reopened)
+  select "endedAt", tasker.tick(), "durationUs", gen_random_uuid(), identity, "stepCount", "failedStepCount", outcome, reopened
+    from jsonb_to_recordset($1::jsonb) as f("endedAt" timestamptz, "durationUs" bigint, identity integer, "stepCount" integer,
+      "failedStepCount" integer, outcome tasker.task_state, reopened boolean)`;
+
+const insertDeltas = `insert into tasker.state_deltas (recorded_at, tick, identity_id, delta, subject, state)
+  select "recordedAt", tasker.tick(), identity, delta, subject, state
+    from jsonb_to_recordset($1::jsonb) as d("recordedAt" timestamptz, identity integer, delta integer, subject text, state text)`;
 
 /** A transaction that stays open, and with it its tick below what others have committed since. */
 export class OpenTransaction {

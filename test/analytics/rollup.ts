@@ -91,7 +91,7 @@ const history = fc.record({
   nowUs: fc.nat(day),
   nowSnap: snap,
   actions: fc.array(action, { minLength: 4, maxLength: 16 }),
-  windows: fc.array(hours, { minLength: 2, maxLength: 3 }),
+  windows: fc.array(hours, { minLength: 1, maxLength: 2 }),
   ids: fc.option(fc.uniqueArray(fc.integer({ min: 1, max: 5 }))),
 });
 

@@ -1,0 +1,10 @@
+import { after, test } from "node:test";
+
+import { testDatabase } from "../support/database.ts";
+import { rollupEqualsRecount } from "./rollup.ts";
+
+const { db } = await testDatabase({ after });
+
+test("every figure of every window equals a recount, over thousands of histories", async () => {
+  await rollupEqualsRecount(db, 5000);
+});
