@@ -1,0 +1,123 @@
+import { AnalyticsQueryService } from "../analytics/analytics-query-service.ts";
+import { AnalyticsService } from "../analytics/analytics-service.ts";
+import { foldChore, partitionsChore } from "../analytics/fold.ts";
+import { type Caches, openCaches } from "../cache/caches.ts";
+import { exposeCacheFigures } from "../cache/figures.ts";
+import type { CacheKeys } from "../cache/keys.ts";
+import { recordCacheMetrics } from "../cache/metrics.ts";
+import { resolveCacheBackend } from "../config/cache-backend.ts";
+import type { Config } from "../config/schema.ts";
+import { Maintenance } from "../engine/maintenance.ts";
+import type { Outcomes } from "../engine/outcomes.ts";
+import { rescueChore } from "../engine/rescue.ts";
+import type { Settled } from "../engine/settle.ts";
+import { noticeChannel, parseNotice, type WakeUps } from "../engine/wake-ups.ts";
+import { breakerDatabase } from "../postgres/breaker.ts";
+import { openListener } from "../postgres/listener.ts";
+import type { Database } from "../postgres/sql.ts";
+import { systemClock as clock } from "../runtime/clock.ts";
+import type { Service } from "../runtime/lifecycle.ts";
+import type { Logger } from "../runtime/logging.ts";
+import type { Metrics } from "../runtime/metrics.ts";
+import type { TaskHandlerRegistry } from "../templates/task-handler-registry.ts";
+import { Worker } from "../worker/worker.ts";
+
+/** What most parts need. */
+export interface Parts {
+  readonly config: Config;
+  readonly logger: Logger;
+  readonly metrics: Metrics;
+  readonly pool: Database;
+  readonly analyticsPool: Database;
+  readonly caches: Caches;
+  readonly wakeUps: WakeUps;
+  readonly outcomes: Outcomes;
+}
+
+export function openConfiguredCaches(config: Config, logger: Logger, metrics: Metrics): Caches {
+  const { backend, chosen, warnings } = resolveCacheBackend(config);
+  for (const warning of warnings) logger.warn(warning);
+  const { redis, memory } = config.common.cache;
+  const caches = openCaches({
+    backend,
+    chosen,
+    memory: { entriesMax: memory.maxCapacity, bytesMax: memory.maxBytes },
+    redis: { ...redis, connectTimeoutMs: redis.connectionTimeoutSeconds * 1000 },
+    clock,
+    logger,
+    metrics: recordCacheMetrics(metrics),
+  });
+  exposeCacheFigures(metrics, caches);
+  return caches;
+}
+
+export function composeAnalytics(
+  { config, logger, metrics, pool, analyticsPool, caches }: Parts,
+  keys: CacheKeys,
+): AnalyticsService {
+  const {
+    errorRateThreshold: errorRate,
+    poolUtilizationThreshold: poolUtilization,
+    slowStepSeconds,
+  } = config.analytics;
+  const { cache } = config.common;
+  return new AnalyticsService({
+    queries: new AnalyticsQueryService({
+      database: breakerDatabase(analyticsPool, { name: "analytics", clock, logger }),
+      enginePool: () => pool.usage(),
+      thresholds: { errorRate, poolUtilization, slowStepSeconds },
+    }),
+    cache: caches.analytics,
+    fleet: caches.analyticsFleet,
+    keys,
+    clock,
+    metrics: recordCacheMetrics(metrics),
+    // An answer is a handful of statements, each with its own timeout.
+    computeTimeoutMs: config.database.analyticsStatementTimeoutMs * 2,
+    freshness: {
+      ttlMs: cache.analyticsTtlSeconds * 1000,
+      staleWhileRevalidateMs: cache.staleWhileRevalidateSeconds * 1000,
+      staleIfErrorMs: cache.staleIfErrorSeconds * 1000,
+    },
+    onComputed: (resource, seconds) => metrics.analyticsComputeSeconds.observe(seconds, { resource }),
+  });
+}
+
+export function composeMaintenance({ config, logger, metrics, pool: sql, wakeUps, outcomes }: Parts): Maintenance {
+  const { maintenance } = config;
+  const { leaderLeaseMs, foldIntervalMs, foldBatchRows, rescueIntervalMs, partitionsIntervalMs, factsRetentionDays } =
+    maintenance;
+  const onRescued = ({ wakeNamespaces, endedTasks }: Settled): void => {
+    wakeUps.wake(wakeNamespaces);
+    outcomes.ended(endedTasks);
+  };
+  const chores = [
+    foldChore({ sql, intervalMs: foldIntervalMs, rowsMax: foldBatchRows, metrics }),
+    rescueChore({ sql, intervalMs: rescueIntervalMs, logger, onRescued }),
+    partitionsChore({ sql, intervalMs: partitionsIntervalMs, factsRetentionDays, logger, metrics }),
+  ];
+  return new Maintenance({ sql, leaderLeaseMs, clock, logger, chores });
+}
+
+export function composeWorker(
+  { config, logger, metrics, pool, wakeUps, outcomes }: Parts,
+  registry: TaskHandlerRegistry,
+): Worker {
+  const onTasksEnded = (ids: readonly string[]): void => outcomes.ended(ids);
+  return new Worker({ ...config.worker, database: pool, registry, wakeUps, clock, logger, metrics, onTasksEnded });
+}
+
+export function composeListener({ logger }: Parts, connectionString: string, worker: Worker): Service {
+  return openListener({
+    connectionString,
+    channel: noticeChannel,
+    clock,
+    logger,
+    onPayload(payload) {
+      const notice = parseNotice(payload);
+      if (notice?.kind === "work") worker.nudge();
+      if (notice?.kind === "cancelled") worker.abortTask(notice.id);
+    },
+    onReconnect: () => worker.nudge(),
+  });
+}

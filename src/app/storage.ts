@@ -1,0 +1,50 @@
+import type { Config } from "../config/schema.ts";
+import { type EmbeddedPostgres, startEmbeddedPostgres } from "../postgres/embedded/start.ts";
+import { openDatabase } from "../postgres/pool.ts";
+import type { Database } from "../postgres/sql.ts";
+import { systemClock as clock } from "../runtime/clock.ts";
+import type { Service } from "../runtime/lifecycle.ts";
+import type { Logger } from "../runtime/logging.ts";
+import { onStop } from "./services.ts";
+
+export interface StorageOptions {
+  readonly config: Config;
+  readonly logger: Logger;
+}
+
+/** Starts the embedded Postgres when no database is configured. */
+export async function openEmbedded(
+  { config, logger }: StorageOptions,
+  started: Service[],
+): Promise<EmbeddedPostgres | undefined> {
+  if (config.database.url !== "") return undefined;
+  const embedded = await startEmbeddedPostgres({
+    dataDir: config.embedded.dataDir,
+    clock,
+    onExit: (reason) => logger.error({ reason }, "the embedded Postgres ended"),
+  });
+  started.push(onStop("embedded postgres", () => embedded.stop()));
+  return embedded;
+}
+
+/** Opens the pool of one role; the two never take each other's connections. */
+export function openPool(
+  { config, logger }: StorageOptions,
+  started: Service[],
+  { connectionString, role }: { readonly connectionString: string; readonly role: "engine" | "analytics" },
+): Database {
+  const { database } = config;
+  const pool = openDatabase({
+    connectionString,
+    applicationName: `tasker ${role}`,
+    idleInTransactionTimeoutMs: database.idleInTransactionTimeoutMs,
+    connectTimeoutMs: database.connectTimeoutMs,
+    // A lost idle connection is replaced when one is needed.
+    onError: (error) => logger.debug({ err: error, pool: role }, "an idle connection was lost"),
+    ...(role === "engine"
+      ? { max: database.maxConnections }
+      : { max: database.analyticsMaxConnections, statementTimeoutMs: database.analyticsStatementTimeoutMs }),
+  });
+  started.push(onStop(`${role} pool`, () => pool.close()));
+  return pool;
+}
