@@ -10,6 +10,7 @@ import {
 import { checkHealth } from "./app/health.ts";
 import { onStop, run } from "./app/services.ts";
 import { openEmbedded, openPool } from "./app/storage.ts";
+import { composeWarmStart } from "./app/warm.ts";
 import { CacheKeys } from "./cache/keys.ts";
 import type { Config } from "./config/schema.ts";
 import { version } from "./config/version.ts";
@@ -134,6 +135,8 @@ async function start(options: AppOptions, started: Service[], stop: () => Promis
     });
     await run(started, http);
     onProgress({ phase: "listening", address: http.address });
+    const warmStart = composeWarmStart(parts, analytics);
+    if (warmStart !== undefined) await run(started, warmStart);
   }
   return { database: pool, submitter, analytics, outcomes, http, embedded, stop };
 }

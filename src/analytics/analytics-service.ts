@@ -1,6 +1,6 @@
 import type { CacheKeys } from "../cache/keys.ts";
 import type { Freshness } from "../cache/freshness.ts";
-import { type Answer, ReadThrough, type ReadThroughOptions } from "../cache/read-through.ts";
+import { type Answer, type ReadOptions, ReadThrough, type ReadThroughOptions } from "../cache/read-through.ts";
 import type { AnalyticsQueryService, Queried } from "./analytics-query-service.ts";
 import {
   type AnalyticsFilter,
@@ -22,6 +22,9 @@ export interface AnalyticsServiceOptions extends Pick<
   /** Called with the time each computation took. */
   readonly onComputed: (resource: string, seconds: number) => void;
 }
+
+/** Who asks: leaves when the signal aborts, and counts as a request unless nobody has asked. */
+export type Asking = Pick<ReadOptions, "counted" | "signal">;
 
 /**
  * The analytics, cache-aside: knows keys and times to live, and no SQL.
@@ -49,21 +52,21 @@ export class AnalyticsService {
   }
 
   /** The PerformanceMetrics of a window. */
-  async performance(parameters: PerformanceParameters): Promise<Answer> {
+  async performance(parameters: PerformanceParameters, asking: Asking = {}): Promise<Answer> {
     checkParameters(parameters);
     const { hours, ...filter } = parameters;
     const key = this.#options.keys.performance(hours, filter, { ...defaultPerformance });
-    return this.#read(this.#performance, key, "performance", filter, () =>
+    return this.#read(this.#performance, key, "performance", filter, asking, () =>
       this.#options.queries.performance(parameters),
     );
   }
 
   /** The BottleneckAnalysis of a window. */
-  async bottlenecks(parameters: BottleneckParameters): Promise<Answer> {
+  async bottlenecks(parameters: BottleneckParameters, asking: Asking = {}): Promise<Answer> {
     checkParameters(parameters);
     const { limit, min_executions, ...further } = parameters;
     const key = this.#options.keys.bottlenecks(limit, min_executions, further, { ...defaultBottlenecks });
-    return this.#read(this.#bottlenecks, key, "bottlenecks", parameters, () =>
+    return this.#read(this.#bottlenecks, key, "bottlenecks", parameters, asking, () =>
       this.#options.queries.bottlenecks(parameters),
     );
   }
@@ -73,11 +76,13 @@ export class AnalyticsService {
     key: string,
     resource: string,
     filter: AnalyticsFilter,
+    asking: Asking,
     query: () => Promise<Queried<{ readonly calculated_at: string }>>,
   ): Promise<Answer> {
     const { clock, onComputed, freshness } = this.#options;
     const isFiltered = [filter.namespace, filter.task_name, filter.version].some((name) => name !== undefined);
     return through.read(key, {
+      ...asking,
       ...(this.#defaultKeys.has(key) ? freshness : { ttlMs: freshness.ttlMs }),
       compute: async () => {
         const startedMs = clock.monotonicMs();

@@ -40,6 +40,8 @@ export interface ReadOptions extends Freshness {
   readonly compute: (signal: AbortSignal) => Promise<Computed>;
   /** False neither looks into the cache nor keeps the answer; concurrent callers still share one computation. */
   readonly cacheable?: boolean;
+  /** False for what nobody has asked for, as a warm start: it is no request in the metrics. Default true. */
+  readonly counted?: boolean;
   /** The caller's own: when it aborts, the caller stops waiting and the computation goes on for the others. */
   readonly signal?: AbortSignal;
 }
@@ -125,10 +127,10 @@ export class ReadThrough {
     const known = far?.envelope ?? near;
     const wanted = { ...options, keeps, shares: far?.available ?? true, known };
     const worth = known === undefined ? "nothing" : worthOf(this.#store.ageMs(known), options);
-    if (known === undefined || worth === "nothing") return this.#wait(key, wanted, options.signal);
+    if (known === undefined || worth === "nothing") return this.#wait(key, wanted, options);
     if (worth === "stale" || this.#isDue(known, options)) this.#refresh(key, wanted);
     const status = worth === "fresh" ? "hit" : "stale";
-    this.#count(status, known === near);
+    if (options.counted !== false) this.#count(status, known === near);
     return this.#answer(known, status, options);
   }
 
@@ -151,7 +153,11 @@ export class ReadThrough {
     return this.#flights.board(key, (signal) => this.#producer.produce(key, wanted, signal));
   }
 
-  async #wait(key: string, wanted: Wanted, callerSignal: AbortSignal | undefined): Promise<Answer> {
+  async #wait(
+    key: string,
+    wanted: Wanted,
+    { signal: callerSignal, counted = true }: Pick<ReadOptions, "signal" | "counted">,
+  ): Promise<Answer> {
     const { keeps, known } = wanted;
     const { role, value } = this.#board(key, wanted);
     let result: CacheRequestResult = role === "paused" ? "paused" : "coalesced";
@@ -167,7 +173,7 @@ export class ReadThrough {
       result = "stale_if_error";
       return { ...this.#answer(last, "stale", wanted), staleIfError: true };
     } finally {
-      this.#count(result, false);
+      if (counted) this.#count(result, false);
     }
   }
 
