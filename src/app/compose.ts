@@ -36,7 +36,7 @@ export interface Parts {
 
 export function openConfiguredCaches(config: Config, logger: Logger, metrics: Metrics): Caches {
   const { backend, chosen, warnings } = resolveCacheBackend(config);
-  for (const warning of warnings) logger.warn(warning);
+  for (const warning of warnings) logger.warn({ backend }, warning);
   const { redis, memory } = config.common.cache;
   const caches = openCaches({
     backend,
