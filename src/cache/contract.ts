@@ -96,6 +96,8 @@ export interface SharedCacheProvider extends CacheProvider<"shared"> {
   renew(key: string, token: string, leaseMs: number): Promise<boolean>;
   /** Stores the value and gives the lease back. False, and nothing stored, when the lease is lost: no lease, no write. */
   fill(key: string, token: string, fill: Fill): Promise<boolean>;
+  /** Deletes the value and ends the lease in one step, whoever holds it: a fill under way stores nothing. */
+  invalidate(key: string): Promise<void>;
   /** Gives the lease back without a value. With `pauseMs`, claims fail for so long: the source has failed. */
   release(key: string, token: string, pauseMs: number): Promise<void>;
 }

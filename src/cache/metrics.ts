@@ -20,6 +20,7 @@ export type CacheOperation =
   | "claim"
   | "renew"
   | "fill"
+  | "invalidate"
   | "release";
 
 /** A failure that was survived: why the store failed, else the operation; or a value that was found and could not be read. */

@@ -51,7 +51,15 @@ export async function httpSystem(scope: Scope, options: Partial<HttpServerOption
   const memory = { entriesMax: 100, bytesMax: 1_000_000 };
   const caches = openCaches({ backend: "memory", chosen: false, memory, clock, logger, metrics: cacheMetrics });
   const keys = new CacheKeys("test");
-  const store = new TemplateStore({ cache: caches.templates, keys, ttlMs: 60_000 });
+  const store = new TemplateStore({
+    database: guarded,
+    cache: caches.templates,
+    keys,
+    ttlMs: 60_000,
+    clock,
+    logger,
+    metrics: cacheMetrics,
+  });
   const registry = new TaskHandlerRegistry({ database: db, store, logger, allowGraphChange: false });
   await registry.register([fulfilOrder]);
   const wakeUps = new WakeUps(db, clock, logger);

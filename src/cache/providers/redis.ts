@@ -116,6 +116,11 @@ export class RedisCacheProvider implements SharedCacheProvider {
     return (await this.#script(fillScript, [key, leaseOf(key)], args)) === 1;
   }
 
+  /** One command, hence one step. */
+  async invalidate(key: string): Promise<void> {
+    await this.#link.run((client) => client.unlink(key, leaseOf(key)));
+  }
+
   async release(key: string, token: string, pauseMs: number): Promise<void> {
     await this.#script(releaseScript, [leaseOf(key)], [token, Math.ceil(pauseMs)]);
   }
