@@ -112,7 +112,7 @@ export class World {
     for (const one of history) {
       await this.#play(one);
       await this.#clock.advance(0);
-      if (this.#problem !== undefined) throw this.#problem;
+      assert.ifError(this.#problem);
     }
     await this.#end();
   }
@@ -153,11 +153,12 @@ export class World {
 
   #submit({ submitter }: Member): void {
     const atLeast = this.#returned;
-    const created = submitter.submit(template, [{ input: null }]).then(([task]) => {
+    const create = async (): Promise<void> => {
+      const [task] = await submitter.submit(template, [{ input: null }]);
       const revision = this.#database.revisionOf(task?.id ?? "");
       assert.ok(revision >= atLeast, `a task of revision ${revision} after ${atLeast} had returned`);
-    });
-    this.#watch(created);
+    };
+    this.#watch(create());
   }
 
   /** With Postgres gone a reader fails; nothing else may. */
@@ -179,7 +180,7 @@ export class World {
       await this.#endAll();
       await this.#clock.advance(1_000);
     }
-    if (this.#problem !== undefined) throw this.#problem;
+    assert.ifError(this.#problem);
     const left = (await this.#shared.find(key))?.value;
     const current = this.#database.revision;
     assert.ok(left === undefined || decodeRevision(left)?.revisionId === current, `${left} is left, not ${current}`);
