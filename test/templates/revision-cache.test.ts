@@ -75,7 +75,7 @@ test("a stale entry that cannot be deleted is read past: every creation succeeds
   });
 });
 
-test("a revision is read from Postgres once, then from redis; what is broken in there is a miss and filled anew", async () => {
+test("a revision is read from the database once, then from the cache; what is broken in there is a miss", async () => {
   const counted = new CountingReads(db);
   const { registry, submitter, metrics } = templateSystem(counted, { cache: provider });
   await registry.register([defineTask(named("cached")).step("pack", nothing)]);
