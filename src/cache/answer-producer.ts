@@ -6,7 +6,7 @@ import { type Envelope, entityTag } from "./envelope.ts";
 import { ComputeFailedElsewhereError, ComputeOverloadedError } from "./errors.ts";
 import type { FleetCache } from "./fleet.ts";
 import { agree, type Agreement, type FleetLease } from "./fleet-lease.ts";
-import { type Freshness, keepMsOf, worthOf } from "./freshness.ts";
+import { type Freshness, spreadKeepMs, worthOf } from "./freshness.ts";
 import type { CacheMetrics } from "./metrics.ts";
 import type { Landing } from "./single-flight.ts";
 
@@ -113,7 +113,7 @@ export class AnswerProducer {
   }
 
   #compute(key: string, wanted: Wanted, signal: AbortSignal, lease?: FleetLease): Promise<Landing<Outcome>> {
-    const { clock } = this.#options;
+    const { clock, random } = this.#options;
     return this.#bulkhead.run(signal, async () => {
       const begunMs = clock.monotonicMs();
       const computed = await this.#measured(begunMs, wanted.compute(signal));
@@ -122,7 +122,7 @@ export class AnswerProducer {
       const computeMs = clock.monotonicMs() - begunMs;
       const body = Buffer.from(computed.body);
       const { computedAt } = computed;
-      const about = { computedAt, computeMs, keepMs: keepMsOf(wanted), etag: entityTag(body), body };
+      const about = { computedAt, computeMs, keepMs: spreadKeepMs(wanted, random), etag: entityTag(body), body };
       const envelope = { ...about, process: thisProcess, begunMs, bornMs: lease?.bornMs };
       if (wanted.keeps && computed.cacheable !== false) {
         return landed(envelope, "miss", this.#keep(key, envelope, computed.body, lease));

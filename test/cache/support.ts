@@ -153,7 +153,8 @@ export function readThroughSystem(options: Partial<ReadThroughOptions> = {}): Re
   const provider = new FaultyProvider(new MemoryCacheProvider({ entriesMax: 100, bytesMax: 10_000_000 }, clock));
   const { logger, lines } = recordingLogger();
   const cache = ConstrainedCacheProvider.create(provider, "analytics", { chosen: true, clock, logger, metrics });
-  const about = { cache, resource: "performance", clock, metrics, computeTimeoutMs: 10_000 };
+  // A draw of 0 refreshes nothing ahead and shortens no time to live.
+  const about = { cache, resource: "performance", clock, metrics, computeTimeoutMs: 10_000, random: () => 0 };
   const readThrough = new ReadThrough({ ...about, ...options });
   const source = new Source();
   const settle = (): Promise<void> => clock.advance(0);

@@ -99,7 +99,10 @@ export class RedisCacheProvider implements SharedCacheProvider {
 
   async claim(key: string, { token, leaseMs, knownBornMs, maxAgeMs }: ClaimRequest): Promise<Claim> {
     const args = [token, leaseMs, knownBornMs ?? "", maxAgeMs];
-    const [state, now, value] = list(await this.#script(claimScript, [key, leaseOf(key)], args));
+    const claim = (client: Redis): Promise<unknown> => client.eval(claimScript, 2, key, leaseOf(key), ...args);
+    // A claim that redis grants when nobody waits for it any more would be a lease without a holder.
+    const takeBack = (client: Redis): Promise<unknown> => client.eval(releaseScript, 1, leaseOf(key), token, 0);
+    const [state, now, value] = list(await this.#link.run(claim, takeBack));
     const nowMs = Number(now);
     if (state === "granted") return { state, nowMs };
     const kept = state === "found" && typeof value === "string" ? keptOf(value, nowMs) : undefined;
