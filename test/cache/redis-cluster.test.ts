@@ -100,7 +100,7 @@ test("a node with all slots is not used either: a value and its lease may be in 
 });
 
 async function busPortOf(node: TestRedis): Promise<string> {
-  const nodes = await node.admin.cluster("NODES");
+  const nodes = String(await node.admin.cluster("NODES"));
   const port = /@(\d+)/u.exec(nodes)?.[1];
   if (port === undefined) throw new Error(`no bus port in ${nodes}`);
   return port;
