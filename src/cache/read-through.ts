@@ -61,6 +61,12 @@ export interface Answer {
   readonly status: Exclude<CacheRequestResult, "paused" | "stale_if_error">;
   /** Whether it is sent only because the source fails: then it may be older than `ttlMs + staleWhileRevalidateMs`. */
   readonly staleIfError: boolean;
+  /** Why the source was asked, by this caller or one that it joined: nothing was kept, it was too old, or nothing is ever kept. */
+  readonly forwarded: "uri-miss" | "stale" | "bypass" | undefined;
+  /** Whether an answer of the source has been kept in this process. */
+  readonly stored: boolean;
+  /** Who had the answer, as in "memory", when this caller found it. */
+  readonly provider: string | undefined;
   readonly computedAt: string;
 }
 
@@ -130,8 +136,9 @@ export class ReadThrough {
     if (known === undefined || worth === "nothing") return this.#wait(key, wanted, options);
     if (worth === "stale" || this.#isDue(known, options)) this.#refresh(key, wanted);
     const status = worth === "fresh" ? "hit" : "stale";
-    if (options.counted !== false) this.#count(status, known === near);
-    return this.#answer(known, status, options);
+    const isNear = known === near;
+    if (options.counted !== false) this.#count(status, isNear);
+    return this.#answer(known, status, options, { ...found, provider: this.#providerOf(isNear).providerName });
   }
 
   /** Whether the fleet need not be asked: what this process has is fresh, or good until its successor, which is under way. */
@@ -160,18 +167,22 @@ export class ReadThrough {
   ): Promise<Answer> {
     const { keeps, known } = wanted;
     const { role, value } = this.#board(key, wanted);
+    const forwarded = forwardedFor(keeps, known);
     let result: CacheRequestResult = role === "paused" ? "paused" : "coalesced";
     if (role === "leader") result = keeps ? "miss" : "uncached";
     try {
       const outcome = await unlessAborted(value, callerSignal);
+      const { envelope, stored } = outcome;
       const status = role === "leader" ? outcome.status : "coalesced";
       result = status;
-      return this.#answer(outcome.envelope, status, outcome.status === "uncached" ? notKept : wanted);
+      const origin = status === "hit" ? found : { forwarded, stored, provider: undefined };
+      return this.#answer(envelope, status, outcome.status === "uncached" ? notKept : wanted, origin);
     } catch (error) {
       const last = keeps && callerSignal?.aborted !== true ? await this.#last(key, known, wanted) : undefined;
       if (last === undefined) throw error;
       result = "stale_if_error";
-      return { ...this.#answer(last, "stale", wanted), staleIfError: true };
+      const origin = role === "paused" ? found : { ...found, forwarded };
+      return { ...this.#answer(last, "stale", wanted, origin), staleIfError: true };
     } finally {
       if (counted) this.#count(result, false);
     }
@@ -184,18 +195,33 @@ export class ReadThrough {
     return last !== undefined && this.#store.ageMs(last) <= keepMsOf(freshness) ? last : undefined;
   }
 
-  #answer(envelope: Envelope, status: Answer["status"], freshness: Freshness): Answer {
+  #answer(envelope: Envelope, status: Answer["status"], freshness: Freshness, origin: Origin): Answer {
+    const { forwarded, stored, provider } = origin;
     const { body, etag, computedAt } = envelope;
     const { ttlMs, staleWhileRevalidateMs = 0, staleIfErrorMs = 0 } = freshness;
     const promise = { ttlMs, staleWhileRevalidateMs, staleIfErrorMs, staleIfError: false };
-    return { body, etag, ageMs: this.#store.ageMs(envelope), ...promise, status, computedAt };
+    const ageMs = this.#store.ageMs(envelope);
+    return { body, etag, ageMs, ...promise, status, forwarded, stored, provider, computedAt };
   }
 
   /** A request counts for the provider that answered it; one that none could answer, for the last that was asked. */
   #count(result: CacheRequestResult, fromNear: boolean): void {
-    const provider = fromNear ? this.#cache : (this.#fleet ?? this.#cache);
-    this.#metrics.request(provider.providerName, this.#cache.context, result);
+    this.#metrics.request(this.#providerOf(fromNear).providerName, this.#cache.context, result);
   }
+
+  #providerOf(isNear: boolean): { readonly providerName: string } {
+    return isNear ? this.#cache : (this.#fleet ?? this.#cache);
+  }
+}
+
+/** Where an answer comes from. */
+type Origin = Pick<Answer, "forwarded" | "stored" | "provider">;
+
+const found: Origin = Object.freeze({ forwarded: undefined, stored: false, provider: undefined });
+
+function forwardedFor(keeps: boolean, known: Envelope | undefined): Answer["forwarded"] {
+  if (!keeps) return "bypass";
+  return known === undefined ? "uri-miss" : "stale";
 }
 
 const notKept: Freshness = Object.freeze({ ttlMs: 0 });

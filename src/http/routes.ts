@@ -10,17 +10,20 @@ import { addMetrics } from "./endpoints/metrics.ts";
 import { HealthProbe } from "./health-probe.ts";
 import type { HttpServerOptions } from "./options.ts";
 import { RouteTable } from "./route-table.ts";
+import { AnswerSender } from "./send-answer.ts";
 import type { Shell } from "./shell.ts";
+import type { Traffic } from "./traffic.ts";
 
 /** Adds every endpoint there is. */
-export function addRoutes(shell: Shell, options: HttpServerOptions): void {
+export function addRoutes(shell: Shell, traffic: Traffic, options: HttpServerOptions): void {
   const routes = new RouteTable(shell);
   const probe = new HealthProbe(options.health, options.clock);
+  const sender = new AnswerSender(traffic, options);
   addIndex(shell, routes, options);
   addCreateTask(shell, options);
   addGetTask(shell, options);
-  addAnalyticsPerformance(shell, options);
-  addAnalyticsBottlenecks(shell, options);
+  addAnalyticsPerformance(shell, sender, options);
+  addAnalyticsBottlenecks(shell, sender, options);
   addHealthLive(shell);
   addHealthReady(shell, probe);
   addHealth(shell, probe, options);

@@ -3,7 +3,7 @@ import { Type } from "@fastify/type-provider-typebox";
 import { bottleneckSorts, defaultBottlenecks } from "../../analytics/parameters.ts";
 import type { HttpServerOptions } from "../options.ts";
 import { choice } from "../schemas.ts";
-import { sendAnswer } from "../send-answer.ts";
+import type { AnswerSender } from "../send-answer.ts";
 import type { Shell } from "../shell.ts";
 import { bounded, filter } from "./analytics-parameters.ts";
 
@@ -19,8 +19,8 @@ const querystring = Type.Object(
 );
 
 /** `GET /v1/analytics/bottlenecks`: which steps and tasks are slow or fail, and what to do about it. */
-export function addAnalyticsBottlenecks(shell: Shell, { analytics }: HttpServerOptions): void {
-  shell.get("/v1/analytics/bottlenecks", { schema: { querystring } }, async (request, reply) =>
-    sendAnswer(request, reply, await analytics.bottlenecks(request.query)),
+export function addAnalyticsBottlenecks(shell: Shell, sender: AnswerSender, { analytics }: HttpServerOptions): void {
+  shell.get("/v1/analytics/bottlenecks", { schema: { querystring } }, (request, reply) =>
+    sender.send(request, reply, analytics.bottlenecks(request.query)),
   );
 }

@@ -2,7 +2,7 @@ import { Type } from "@fastify/type-provider-typebox";
 
 import { defaultPerformance } from "../../analytics/parameters.ts";
 import type { HttpServerOptions } from "../options.ts";
-import { sendAnswer } from "../send-answer.ts";
+import type { AnswerSender } from "../send-answer.ts";
 import type { Shell } from "../shell.ts";
 import { bounded, filter } from "./analytics-parameters.ts";
 
@@ -12,8 +12,8 @@ const querystring = Type.Object(
 );
 
 /** `GET /v1/analytics/performance`: how much was done, how well and how fast. */
-export function addAnalyticsPerformance(shell: Shell, { analytics }: HttpServerOptions): void {
-  shell.get("/v1/analytics/performance", { schema: { querystring } }, async (request, reply) =>
-    sendAnswer(request, reply, await analytics.performance(request.query)),
+export function addAnalyticsPerformance(shell: Shell, sender: AnswerSender, { analytics }: HttpServerOptions): void {
+  shell.get("/v1/analytics/performance", { schema: { querystring } }, (request, reply) =>
+    sender.send(request, reply, analytics.performance(request.query)),
   );
 }
