@@ -4,10 +4,16 @@ import autocannon from "autocannon";
 import { report, told } from "../support/child.ts";
 import { isLoad, type Measured } from "./protocol.ts";
 
-const { url, connections, seconds } = await told(isLoad);
-const { requests, latency, errors, timeouts, non2xx } = await autocannon({ url, connections, duration: seconds });
+const { url, connections, seconds, acceptEncoding } = await told(isLoad);
+const headers = { "accept-encoding": acceptEncoding };
+const { requests, latency, errors, timeouts, non2xx } = await autocannon({
+  url,
+  connections,
+  duration: seconds,
+  headers,
+});
 const measured: Measured = {
-  requestsPerSecond: requests.average,
+  requests: requests.total,
   p50Ms: latency.p50,
   p99Ms: latency.p99,
   failures: errors + timeouts + non2xx,
