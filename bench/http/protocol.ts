@@ -34,14 +34,14 @@ export interface Used {
 export interface Load {
   readonly url: string;
   readonly connections: number;
-  readonly seconds: number;
+  readonly requests: number;
   /** Sent as `Accept-Encoding`. */
   readonly acceptEncoding: string;
 }
 
 /** From the load generator. */
 export interface Measured {
-  readonly requests: number;
+  readonly answered: number;
   readonly p50Ms: number;
   readonly p99Ms: number;
   /** Requests without an answer, or with another than 200. */
@@ -64,11 +64,11 @@ export function isUsed(value: unknown): value is Used {
 }
 
 export function isLoad(value: unknown): value is Load {
-  return has(value, { url: "string", connections: "number", seconds: "number", acceptEncoding: "string" });
+  return has(value, { url: "string", connections: "number", requests: "number", acceptEncoding: "string" });
 }
 
 export function isMeasured(value: unknown): value is Measured {
-  return has(value, { requests: "number", p50Ms: "number", p99Ms: "number", failures: "number" });
+  return has(value, { answered: "number", p50Ms: "number", p99Ms: "number", failures: "number" });
 }
 
 function has(value: unknown, fields: Readonly<Record<string, "string" | "number">>): value is object {
