@@ -170,7 +170,8 @@ describe("processes that start together", { timeout: 120_000 }, () => {
       () => computes(address),
       (count) => count === 2,
     );
-    for (const path of paths) assert.match(await statusOf(address, path), /^200 tasker; (?:hit|fwd=\S+ collapsed)/u);
+    for (const path of paths)
+      assert.match(await statusOf(address, path), /^200 tasker; (?:hit|fwd=\S+ (?:stored; )?collapsed)/u);
   });
 });
 
