@@ -33,6 +33,8 @@ export interface CacheProvider<Reach extends CacheReach = CacheReach> {
   readonly reach: Reach;
   /** The value that was last set under the key, until its time to live has passed; otherwise undefined. */
   get(key: string): Promise<string | undefined>;
+  /** The same without waiting, of a provider that has its values at hand. */
+  getNow?(key: string): string | undefined;
   /**
    * Keeps `value` for `ttlMs` milliseconds (the value is still there at exactly `ttlMs`, and gone after). A value that
    * cannot be kept, because it is too large or because `ttlMs` is not positive, also removes the one before it.

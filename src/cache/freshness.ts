@@ -49,5 +49,10 @@ export function isDueForRefresh(
   { ttlMs, staleWhileRevalidateMs = 0 }: Freshness,
   random: () => number,
 ): boolean {
-  return staleWhileRevalidateMs > 0 && ageMs - computeMs * Math.log(1 - random()) > ttlMs;
+  // Most readers are far from the end, where no draw makes a difference: they need not draw.
+  if (staleWhileRevalidateMs <= 0 || ageMs + computeMs * drawMax < ttlMs) return false;
+  return ageMs - computeMs * Math.log(1 - random()) > ttlMs;
 }
+
+/** Above -ln(2 ** -53), since random numbers are multiples of 2 ** -53. */
+const drawMax = 37;

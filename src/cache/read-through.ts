@@ -6,7 +6,7 @@ import type { Envelope } from "./envelope.ts";
 import { ComputeTimeoutError } from "./errors.ts";
 import type { FleetCache } from "./fleet.ts";
 import { type Freshness, isDueForRefresh, keepMsOf, worthOf } from "./freshness.ts";
-import type { CacheMetrics, CacheRequestResult } from "./metrics.ts";
+import type { CacheMetrics, CacheRequestResult, CountRequest } from "./metrics.ts";
 import { type Boarding, SingleFlight } from "./single-flight.ts";
 
 export interface ReadThroughOptions {
@@ -84,19 +84,24 @@ const failuresMax = 1_000;
  * younger than `staleIfErrorMs`). Of the callers that wait, one computes and the others share its answer or its failure.
  */
 export class ReadThrough {
-  readonly #cache: ConstrainedCache<"analytics">;
-  readonly #fleet: FleetCache | undefined;
-  readonly #metrics: CacheMetrics;
+  readonly #nearName: string;
+  readonly #lastName: string;
+  readonly #foundNear: Origin;
+  readonly #countNear: CountRequest;
+  readonly #countLast: CountRequest;
   readonly #random: () => number;
   readonly #store: AnswerStore;
   readonly #producer: AnswerProducer;
   readonly #flights: SingleFlight<Outcome>;
 
   constructor(options: ReadThroughOptions) {
-    const { resource, clock, computeTimeoutMs, random = Math.random } = options;
-    this.#cache = options.cache;
-    this.#fleet = options.fleet;
-    this.#metrics = options.metrics;
+    const { resource, clock, computeTimeoutMs, cache, metrics, random = Math.random } = options;
+    // A request counts for the provider that answered it; one that none could answer, for the last that was asked.
+    this.#nearName = cache.providerName;
+    this.#lastName = (options.fleet ?? cache).providerName;
+    this.#foundNear = { ...found, provider: this.#nearName };
+    this.#countNear = metrics.requestsOf(cache.providerName, cache.context);
+    this.#countLast = metrics.requestsOf((options.fleet ?? cache).providerName, cache.context);
     this.#random = random;
     this.#store = new AnswerStore(options);
     const failurePauseMs = options.failurePauseMs ?? failurePauseMsDefault;
@@ -126,19 +131,31 @@ export class ReadThrough {
    * asks within the pause after it; with {@link ComputeTimeoutError}, `ComputeOverloadedError` or
    * `ComputeFailedElsewhereError`; and with the reason of the caller's own signal. A failure of the cache is never a caller's.
    */
-  async read(key: string, options: ReadOptions): Promise<Answer> {
+  read(key: string, options: ReadOptions): Promise<Answer> {
     const keeps = (options.cacheable ?? true) && this.#store.keeps;
+    const near = keeps ? this.#store.nearNow(key) : undefined;
+    const ageMs = near === undefined ? Number.POSITIVE_INFINITY : this.#store.ageMs(near);
+    if (near === undefined || worthOf(ageMs, options) !== "fresh") return this.#readOn(key, keeps, options);
+    // Nearly all requests end here, without waiting for anything.
+    if (this.#isDue(near, ageMs, options)) this.#refresh(key, { ...options, keeps, shares: true, known: near });
+    if (options.counted !== false) this.#countNear("hit");
+    return Promise.resolve(this.#answer(near, ageMs, "hit", options, this.#foundNear));
+  }
+
+  /** The same for what may have to be waited for. */
+  async #readOn(key: string, keeps: boolean, options: ReadOptions): Promise<Answer> {
     const near = keeps ? await this.#store.near(key) : undefined;
     const far = keeps && !this.#suffices(key, near, options) ? await this.#store.far(key) : undefined;
     const known = far?.envelope ?? near;
     const wanted = { ...options, keeps, shares: far?.available ?? true, known };
-    const worth = known === undefined ? "nothing" : worthOf(this.#store.ageMs(known), options);
+    const ageMs = known === undefined ? Number.POSITIVE_INFINITY : this.#store.ageMs(known);
+    const worth = worthOf(ageMs, options);
     if (known === undefined || worth === "nothing") return this.#wait(key, wanted, options);
-    if (worth === "stale" || this.#isDue(known, options)) this.#refresh(key, wanted);
+    if (worth === "stale" || this.#isDue(known, ageMs, options)) this.#refresh(key, wanted);
     const status = worth === "fresh" ? "hit" : "stale";
     const isNear = known === near;
-    if (options.counted !== false) this.#count(status, isNear);
-    return this.#answer(known, status, options, { ...found, provider: this.#providerOf(isNear).providerName });
+    if (options.counted !== false) (isNear ? this.#countNear : this.#countLast)(status);
+    return this.#answer(known, ageMs, status, options, { ...found, provider: this.#providerOf(isNear) });
   }
 
   /** Whether the fleet need not be asked: what this process has is fresh, or good until its successor, which is under way. */
@@ -147,8 +164,8 @@ export class ReadThrough {
     return near !== undefined && worthOf(this.#store.ageMs(near), options) === "fresh";
   }
 
-  #isDue(known: Envelope, options: ReadOptions): boolean {
-    return isDueForRefresh(this.#store.ageMs(known), known.computeMs, options, this.#random);
+  #isDue(known: Envelope, ageMs: number, options: ReadOptions): boolean {
+    return isDueForRefresh(ageMs, known.computeMs, options, this.#random);
   }
 
   /** Has the next answer computed, unless that is under way or the source is left alone. Nobody waits for it. */
@@ -176,15 +193,16 @@ export class ReadThrough {
       const status = role === "leader" ? outcome.status : "coalesced";
       result = status;
       const origin = status === "hit" ? found : { forwarded, stored, provider: undefined };
-      return this.#answer(envelope, status, outcome.status === "uncached" ? notKept : wanted, origin);
+      const freshness = outcome.status === "uncached" ? notKept : wanted;
+      return this.#answer(envelope, this.#store.ageMs(envelope), status, freshness, origin);
     } catch (error) {
       const last = keeps && callerSignal?.aborted !== true ? await this.#last(key, known, wanted) : undefined;
       if (last === undefined) throw error;
       result = "stale_if_error";
       const origin = role === "paused" ? found : { ...found, forwarded };
-      return { ...this.#answer(last, "stale", wanted, origin), staleIfError: true };
+      return { ...this.#answer(last, this.#store.ageMs(last), "stale", wanted, origin), staleIfError: true };
     } finally {
-      if (counted) this.#count(result, false);
+      if (counted) this.#countLast(result);
     }
   }
 
@@ -195,22 +213,33 @@ export class ReadThrough {
     return last !== undefined && this.#store.ageMs(last) <= keepMsOf(freshness) ? last : undefined;
   }
 
-  #answer(envelope: Envelope, status: Answer["status"], freshness: Freshness, origin: Origin): Answer {
-    const { forwarded, stored, provider } = origin;
+  #answer(
+    envelope: Envelope,
+    ageMs: number,
+    status: Answer["status"],
+    freshness: Freshness,
+    { forwarded, stored, provider }: Origin,
+  ): Answer {
     const { body, etag, computedAt } = envelope;
     const { ttlMs, staleWhileRevalidateMs = 0, staleIfErrorMs = 0 } = freshness;
-    const promise = { ttlMs, staleWhileRevalidateMs, staleIfErrorMs, staleIfError: false };
-    const ageMs = this.#store.ageMs(envelope);
-    return { body, etag, ageMs, ...promise, status, forwarded, stored, provider, computedAt };
+    return {
+      body,
+      etag,
+      ageMs,
+      ttlMs,
+      staleWhileRevalidateMs,
+      staleIfErrorMs,
+      staleIfError: false,
+      status,
+      forwarded,
+      stored,
+      provider,
+      computedAt,
+    };
   }
 
-  /** A request counts for the provider that answered it; one that none could answer, for the last that was asked. */
-  #count(result: CacheRequestResult, fromNear: boolean): void {
-    this.#metrics.request(this.#providerOf(fromNear).providerName, this.#cache.context, result);
-  }
-
-  #providerOf(isNear: boolean): { readonly providerName: string } {
-    return isNear ? this.#cache : (this.#fleet ?? this.#cache);
+  #providerOf(isNear: boolean): string {
+    return isNear ? this.#nearName : this.#lastName;
   }
 }
 
