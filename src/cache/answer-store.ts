@@ -90,7 +90,7 @@ export class AnswerStore {
     const mine = await this.near(key);
     const isNoNews = mine?.bornMs === found.bornMs;
     if (mine !== undefined && (isNoNews || this.ageMs(mine) <= this.ageMs(envelope))) return mine;
-    await this.keep(key, envelope, found.value.slice(found.value.indexOf("\n") + 1));
+    if (this.#cache.enabled) await this.keep(key, envelope, found.value.slice(found.value.indexOf("\n") + 1));
     return envelope;
   }
 

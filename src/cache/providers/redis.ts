@@ -2,6 +2,7 @@ import type { Redis } from "ioredis";
 import type { Clock } from "../../runtime/clock.ts";
 import type { Logger } from "../../runtime/logging.ts";
 import type { CacheHealth, Claim, ClaimRequest, Fill, Kept, SharedCacheProvider } from "../contract.ts";
+import { RedisFinds } from "./redis-finds.ts";
 import { type RedisChange, RedisLink } from "./redis-link.ts";
 import { backwardsMsMax, claimScript, fillScript, releaseScript, renewScript } from "./redis-scripts.ts";
 
@@ -30,6 +31,7 @@ export class RedisCacheProvider implements SharedCacheProvider {
   readonly name = "redis";
   readonly reach = "shared";
   readonly #link: RedisLink;
+  readonly #finds: RedisFinds;
   readonly #logger: Logger;
 
   constructor(options: RedisCacheOptions, { clock, logger, onChange }: RedisCacheSurroundings) {
@@ -42,6 +44,7 @@ export class RedisCacheProvider implements SharedCacheProvider {
         onChange?.(change);
       },
     });
+    this.#finds = new RedisFinds(this.#link);
   }
 
   async get(key: string): Promise<string | undefined> {
@@ -91,10 +94,8 @@ export class RedisCacheProvider implements SharedCacheProvider {
 
   async find(key: string): Promise<Kept | undefined> {
     if (this.#link.closed) return undefined;
-    // Two commands in one write; whichever redis runs first, the age is right or a little too high.
-    const [value, time] = await this.#link.run((client) => Promise.all([client.get(key), client.time()]));
-    if (value === null) return undefined;
-    return keptOf(value, Number(time[0]) * 1000 + Math.ceil(Number(time[1]) / 1000));
+    const { value, nowMs } = await this.#finds.find(key);
+    return value === undefined ? undefined : keptOf(value, nowMs);
   }
 
   async claim(key: string, { token, leaseMs, knownBornMs, maxAgeMs }: ClaimRequest): Promise<Claim> {
