@@ -77,8 +77,11 @@ export class OpenTransaction {
     return new OpenTransaction(sql, verdict, done);
   }
 
+  /** In a subtransaction, whose own id no fact must carry. */
   async write(writing: Writing): Promise<void> {
+    await this.#sql.query({ text: "savepoint own" });
     await write(this.#sql, writing);
+    await this.#sql.query({ text: "release savepoint own" });
     this.written.push(writing);
   }
 

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
+import type { Database } from "../../src/postgres/sql.ts";
 import { testDatabase } from "../support/database.ts";
 import { runs } from "../support/random.ts";
 import { alteredCopy, compareUnderLoad, slowly } from "./snapshots.ts";
@@ -27,19 +28,42 @@ test("control: a reader that takes a snapshot per statement is found out", async
   assert.notDeepEqual(await compareUnderLoad(db, { ...right, figures }, plenty), []);
 });
 
-const horizon = "v_horizon := tasker.horizon();";
+const snapshot = "select upto, open_ticks into strict v_upto, v_running from tasker.snapshot_ticks();";
+
+/** A fold that takes everything below `upto` for ended. */
+function foldTo(db: Database, name: string, upto: string): Promise<string> {
+  return alteredCopy(db, "tasker.fold", name, [[snapshot, `select ${upto}, '{}' into strict v_upto, v_running;`]]);
+}
 
 test("control: a watermark at the highest tick that can be seen is found out", async (t) => {
   const { db } = await testDatabase(t);
-  const highest = "select coalesce(max(tick), 0) + 1 into v_horizon from tasker.step_facts;";
-  const fold = await alteredCopy(db, "tasker.fold", "fold_to_highest", [[horizon, highest]]);
+  const fold = await foldTo(db, "fold_to_highest", "(select coalesce(max(tick), 0) + 1 from tasker.step_facts)");
   assert.notDeepEqual(await compareUnderLoad(db, { ...right, fold }, plenty), []);
 });
 
-test("control: a watermark at the end of the snapshot instead of its horizon is found out", async (t) => {
+test("control: a watermark at the end of the snapshot, whoever is open below it, is found out", async (t) => {
   const { db } = await testDatabase(t);
-  const xmax = "v_horizon := pg_snapshot_xmax(pg_current_snapshot())::text::bigint;";
-  const fold = await alteredCopy(db, "tasker.fold", "fold_to_xmax", [[horizon, xmax]]);
+  const fold = await foldTo(db, "fold_to_xmax", "(select upto from tasker.snapshot_ticks())");
+  assert.notDeepEqual(await compareUnderLoad(db, { ...right, fold }, plenty), []);
+});
+
+/** Lets facts carry something else than their transaction's id. */
+async function replaceTick(db: Database, by: string): Promise<void> {
+  await db.query({ text: `create or replace function tasker.tick() returns bigint language sql volatile as '${by}'` });
+}
+
+test("control: a watermark by time is found out", async (t) => {
+  const { db } = await testDatabase(t);
+  await replaceTick(db, "select tasker.microseconds(clock_timestamp() - to_timestamp(0))");
+  const fold = await foldTo(db, "fold_to_time", "tasker.microseconds(clock_timestamp() - to_timestamp(0))");
+  assert.notDeepEqual(await compareUnderLoad(db, { ...right, fold }, plenty), []);
+});
+
+test("control: a watermark by serial number is found out", async (t) => {
+  const { db } = await testDatabase(t);
+  await db.query({ text: "create sequence tasker.serial minvalue 1000000" });
+  await replaceTick(db, "select nextval(''tasker.serial'')");
+  const fold = await foldTo(db, "fold_to_serial", "(select last_value + 1 from tasker.serial)");
   assert.notDeepEqual(await compareUnderLoad(db, { ...right, fold }, plenty), []);
 });
 

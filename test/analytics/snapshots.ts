@@ -54,8 +54,8 @@ export interface Disagreement {
 }
 
 /**
- * Four writers with transactions of different length and a folder work while two readers compare, in one statement each
- * time, what the rollups say with the plain count of facts. Ends after `checks` comparisons, or with the first
+ * Four writers with transactions of different length, one whose transactions outlast many folds, and a folder work while two
+ * readers compare, in one statement each time, what the rollups say with the plain count of facts. Ends after `checks` comparisons, or with the first
  * disagreement when `untilFirst` is set; a last comparison comes when all is committed.
  */
 export async function compareUnderLoad(
@@ -89,7 +89,15 @@ export async function compareUnderLoad(
       await sql.query({ text: insertFact, values: [1 + (writer % 3)] });
       for (let i = 0; i < (writer + round) % 4; i++) await sql.query({ text: "select 1" });
     });
+  const writeLate = (): Promise<void> =>
+    db.transaction(async (sql) => {
+      await sql.query({ text: insertFact, values: [4] });
+      const patience = checked + checksOfLateWriter;
+      while (checked < patience && !isOver()) await sql.query({ text: "select 1" });
+      await sql.query({ text: insertFact, values: [4] });
+    });
   await Promise.all([
+    loop(writeLate),
     ...[0, 1, 2, 3].map((writer) => loop((round) => writeOnce(writer, round))),
     ...[0, 1].map(() => loop(check)),
     loop(fold),
@@ -97,6 +105,9 @@ export async function compareUnderLoad(
   await check();
   return found;
 }
+
+/** So many comparisons are made while the late writer's transaction is open. */
+const checksOfLateWriter = 30;
 
 const insertFact = `insert into tasker.step_facts (ended_at, tick, dependency_wait_us, queue_wait_us, retry_us, run_us, task_id,
     identity_id, attempts, failed_attempts, outcome, reopened)

@@ -22,6 +22,7 @@ const settings = {
   synchronous_commit: "off",
   full_page_writes: "off",
   max_connections: "300",
+  max_prepared_transactions: "10",
 };
 
 /** Starts a cluster in a temporary folder. It is gone after `stop`, and soon after this process, however that ends. */

@@ -216,17 +216,10 @@ export async function fold(db: Sql, rows = 1_000_000): Promise<number> {
   return (await onlyRow<{ folded: number }>(db, "select folded from tasker.fold($1)", [rows])).folded;
 }
 
-/**
- * Folds until everything that is committed now is folded. Transactions of other tests on the same cluster hold the
- * horizon back for a moment; then it folds again.
- */
+/** Folds until everything that is committed now is folded, whatever transactions of others are open. */
 export async function foldAll(db: Sql): Promise<void> {
-  const { tick } = await onlyRow<{ tick: number }>(db, "select tasker.tick() as tick");
-  const foldMore = async (): Promise<number> => {
-    await fold(db);
-    return (await onlyRow<{ watermark: number }>(db, "select watermark from tasker.fold_state")).watermark;
-  };
-  await eventually("all is folded: does a transaction stay open?", foldMore, (watermark) => watermark > tick);
+  let more = true;
+  while (more) ({ more } = await onlyRow<{ more: boolean }>(db, "select more from tasker.fold(1000000)"));
 }
 
 /** Resolves when `count` sessions of this database wait for a row or an advisory lock. */
