@@ -98,8 +98,8 @@ export interface SlowStep {
   readonly oldest_running_seconds: number | null;
   readonly total_time_seconds: number;
   readonly share_of_template_time: number | null;
-  /** Not computed in this version: always null. */
-  readonly critical_path_share: null;
+  /** Of the time of its template's tasks that ended in the window; null while no path of theirs is known. */
+  readonly critical_path_share: number | null;
 }
 
 export interface SlowTask {

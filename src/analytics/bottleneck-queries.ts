@@ -5,7 +5,7 @@ import type { StepAlert, Thresholds } from "./recommendations.ts";
 
 interface SlowStepRow extends Omit<
   SlowStep,
-  "life" | "critical_path_share" | "p50_duration_seconds" | "p95_duration_seconds" | "p99_duration_seconds"
+  "life" | "p50_duration_seconds" | "p95_duration_seconds" | "p99_duration_seconds"
 > {
   readonly average_dependency_wait_seconds: number | null;
   readonly average_queue_wait_seconds: number | null;
@@ -20,7 +20,7 @@ export async function readSlowSteps(sql: Sql, parameters: BottleneckParameters, 
         completed_count, error_count, error_rate, last_executed_at, average_dependency_wait_seconds, average_queue_wait_seconds,
         average_retry_seconds, average_failed_duration_seconds, attempt_count, failed_attempt_count, reopened_count,
         cancelled_count, skipped_count, blocked_count, resolved_count, running_count, oldest_running_seconds, total_time_seconds,
-        share_of_template_time, percentiles
+        share_of_template_time, critical_path_share, percentiles
       from tasker.get_slowest_steps_aggregated($1, $2, $3, $4, $5, $6, $7, $8)`,
     values: valuesOf(parameters, now),
   });
@@ -52,7 +52,6 @@ export async function readSlowSteps(sql: Sql, parameters: BottleneckParameters, 
         retry_seconds: average_retry_seconds,
         run_seconds: average_duration_seconds,
       },
-      critical_path_share: null,
     }),
   );
 }

@@ -16,6 +16,7 @@ export const bottleneckSorts = [
   "average_duration",
   "p95_duration",
   "total_time",
+  "critical_path",
   "queue_wait",
   "retry",
   "error_rate",

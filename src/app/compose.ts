@@ -1,5 +1,6 @@
 import { AnalyticsQueryService } from "../analytics/analytics-query-service.ts";
 import { AnalyticsService } from "../analytics/analytics-service.ts";
+import { criticalPathChore } from "../analytics/critical-path.ts";
 import { foldChore, partitionsChore } from "../analytics/fold.ts";
 import { type Caches, openCaches } from "../cache/caches.ts";
 import { exposeCacheFigures } from "../cache/figures.ts";
@@ -94,6 +95,7 @@ export function composeMaintenance({ config, logger, metrics, pool: sql, wakeUps
   };
   const chores = [
     foldChore({ sql, intervalMs: foldIntervalMs, rowsMax: foldBatchRows, metrics }),
+    criticalPathChore({ sql, intervalMs: foldIntervalMs }),
     rescueChore({ sql, intervalMs: rescueIntervalMs, logger, onRescued }),
     partitionsChore({ sql, intervalMs: partitionsIntervalMs, factsRetentionDays, logger, metrics }),
   ];

@@ -9,7 +9,7 @@ const { server, faults } = await httpSystem({ after });
 const hours = "must be a whole number from 0 to 8760";
 const limit = "must be a whole number from 1 to 100";
 const minExecutions = "must be a whole number from 1 to 1000000";
-const sort = "must be one of average_duration, p95_duration, total_time, queue_wait, retry, error_rate";
+const sort = "must be one of average_duration, p95_duration, total_time, critical_path, queue_wait, retry, error_rate";
 const name = "must be a text of 1 to 128 characters without control characters";
 
 const bad: readonly (readonly [query: string, parameter: string, message: string])[] = [
