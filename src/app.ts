@@ -1,4 +1,5 @@
 import type { AnalyticsService } from "./analytics/analytics-service.ts";
+import { adoptCluster } from "./analytics/restore-guard.ts";
 import {
   composeAnalytics,
   composeListener,
@@ -89,6 +90,7 @@ async function start(options: AppOptions, started: Service[], stop: () => Promis
   onProgress({ phase: "connected", serverVersion: await readServerVersion(pool), embedded });
   if (options.migrate === true || embedded !== undefined) onProgress({ phase: "migrated", ...(await migrate(pool)) });
   else await requireMigrated(pool);
+  await adoptCluster(pool, options.logger);
   const analyticsPool = openPool(options, started, { connectionString, role: "analytics" });
   const wakeUps = new WakeUps(pool, clock, logger);
   const outcomes = new Outcomes(pool, clock, logger);

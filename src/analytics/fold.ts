@@ -3,6 +3,7 @@ import type { Chore } from "../engine/maintenance.ts";
 import type { Sql } from "../postgres/sql.ts";
 import type { Logger } from "../runtime/logging.ts";
 import type { Metrics } from "../runtime/metrics.ts";
+import { adoptCluster } from "./restore-guard.ts";
 
 /**
  * Folds at most about `rowsMax` facts and deltas into the rollups, in one statement that does nothing if the leadership
@@ -30,12 +31,15 @@ export function foldChore(options: {
   readonly sql: Sql;
   readonly intervalMs: number;
   readonly rowsMax: number;
+  readonly logger: Logger;
   readonly metrics: Pick<Metrics, "foldRows">;
 }): Chore {
   return {
     name: "fold",
     intervalMs: options.intervalMs,
     async runOnce(leadership) {
+      // Processes may live on while their database is replaced behind its address.
+      await adoptCluster(options.sql, options.logger);
       const { folded, more } = await foldOnce(options.sql, leadership, options.rowsMax);
       options.metrics.foldRows.add(folded);
       return more;

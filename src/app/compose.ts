@@ -94,7 +94,7 @@ export function composeMaintenance({ config, logger, metrics, pool: sql, wakeUps
     outcomes.ended(endedTasks);
   };
   const chores = [
-    foldChore({ sql, intervalMs: foldIntervalMs, rowsMax: foldBatchRows, metrics }),
+    foldChore({ sql, intervalMs: foldIntervalMs, rowsMax: foldBatchRows, logger, metrics }),
     criticalPathChore({ sql, intervalMs: foldIntervalMs }),
     rescueChore({ sql, intervalMs: rescueIntervalMs, logger, onRescued }),
     partitionsChore({ sql, intervalMs: partitionsIntervalMs, factsRetentionDays, logger, metrics }),

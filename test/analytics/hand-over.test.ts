@@ -68,7 +68,7 @@ function member(db: Database): Member {
   const [frozen, clock] = [new FrozenSql(db), new ManualClock()];
   const sql = new CountingSql(frozen);
   const metrics = { foldRows: { add: (count: number) => void (rows += count) } };
-  const chores = [foldChore({ sql, intervalMs: 1000, rowsMax: 1000, metrics })];
+  const chores = [foldChore({ sql, intervalMs: 1000, rowsMax: 1000, logger: silentLogger, metrics })];
   const maintenance = new Maintenance({ sql, chores, leaderLeaseMs: 5000, clock, logger: silentLogger });
   return { sql, frozen, clock, maintenance, rows: () => rows };
 }
@@ -90,21 +90,21 @@ test("when the leader freezes, another folds as soon as the lease is over, and w
   });
   await db.query({ text: insertFact });
   await leader.maintenance.start();
-  await leader.sql.answered(2);
+  await leader.sql.answered(3);
   assert.deepEqual([leader.rows(), await foldedSteps(db)], [1, 1]);
   await follower.maintenance.start();
   await follower.sql.answered(1);
 
   // It has renewed its leadership and is about to fold when it freezes.
   leader.frozen.freezeAt("fold");
-  await turn(leader, 1);
+  await turn(leader, 2);
   assert.ok(leader.frozen.isFrozen);
   await db.query({ text: insertFact });
   await moveClock(db, 5);
   await turn(follower, 1);
   assert.equal(await foldedSteps(db), 1, "the lease is not over before its last moment");
   await moveClock(db, 0.001);
-  await turn(follower, 2);
+  await turn(follower, 3);
   assert.deepEqual([follower.rows(), await foldedSteps(db)], [1, 2]);
   const { fence } = await onlyRow<{ fence: number }>(
     db,
@@ -117,7 +117,7 @@ test("when the leader freezes, another folds as soon as the lease is over, and w
   leader.frozen.wake();
   await leader.sql.answered(leader.sql.asked.length);
   assert.deepEqual([leader.rows(), await foldedSteps(db)], [1, 2], "who was replaced folds nothing");
-  await turn(follower, 2);
+  await turn(follower, 3);
   assert.deepEqual([follower.rows(), await foldedSteps(db)], [2, 3]);
 });
 
