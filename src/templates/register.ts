@@ -35,7 +35,7 @@ interface CurrentRow {
  * @throws GraphChangedError, TooManyIdentitiesError; nothing is written then
  */
 export function registerTemplate(
-  database: Database,
+  database: Pick<Database, "transaction">,
   spec: TemplateSpec,
   inputSchema: unknown,
   allowGraphChange: boolean,

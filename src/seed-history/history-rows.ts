@@ -1,0 +1,137 @@
+import { BinaryRows } from "../postgres/binary-rows.ts";
+import type { BulkLoader, CopyTarget } from "../postgres/bulk-load.ts";
+import type { EndedStep, EndedTask, TaskHistory } from "./lives.ts";
+import { RollupBuilder } from "./rollups.ts";
+import { StateChanges } from "./state-changes.ts";
+import { histograms, rollups, stateCounts, stateDeltas, stepFacts, taskFacts } from "./tables.ts";
+import type { TemplateModel } from "./templates.ts";
+
+/** The identities of a template: its own, and those of its steps by position. */
+export interface TemplateIdentities {
+  readonly task: number;
+  readonly steps: readonly number[];
+}
+
+export interface HistoryRowsOptions {
+  readonly identities: ReadonlyMap<TemplateModel, TemplateIdentities>;
+  /** The facts' and deltas' tick: below the watermark, since the rollups have them already. */
+  readonly tick: number;
+  /** What ended before has left only rollups. */
+  readonly factsFromUs: number;
+}
+
+/** What has been made so far. */
+export interface HistoryCounts {
+  tasks: number;
+  /** Lives of steps that ended, whatever their outcome. */
+  steps: number;
+}
+
+/** Turns histories into rows of every table of the analytics, and writes them. */
+export class HistoryRows {
+  readonly counts: HistoryCounts = { tasks: 0, steps: 0 };
+  readonly #options: HistoryRowsOptions;
+  readonly #steps = new BinaryRows();
+  readonly #tasks = new BinaryRows();
+  readonly #rollups = new RollupBuilder();
+  readonly #states: StateChanges;
+
+  constructor(options: HistoryRowsOptions) {
+    this.#options = options;
+    this.#states = new StateChanges(options.tick, options.factsFromUs);
+  }
+
+  /** Writes the next `tasksMax` histories at most. Resolves to whether any is left. */
+  async writeSome(loader: BulkLoader, histories: Iterator<TaskHistory>, tasksMax: number): Promise<boolean> {
+    let isLeft = true;
+    const chunks = function* (this: HistoryRows): Generator<Buffer> {
+      for (let index = 0; index < tasksMax; index++) {
+        const next = histories.next();
+        if (next.done === true) {
+          isLeft = false;
+          break;
+        }
+        this.#add(next.value);
+        if (this.#steps.hasFull) yield* this.#steps.takeFull();
+      }
+      yield* this.#steps.take();
+    };
+    // Steps are by far the most: they go to the server while they are made, the others wait for their turn.
+    await loader.copy(stepFacts, chunks.call(this));
+    await this.#copy(loader, taskFacts, this.#tasks);
+    if (!isLeft) {
+      this.#rollups.finish();
+      this.#states.finish();
+      await this.#copy(loader, stateCounts, this.#states.counts);
+    }
+    await this.#copy(loader, stateDeltas, this.#states.deltas);
+    await this.#copy(loader, rollups, this.#rollups.rollups);
+    await this.#copy(loader, histograms, this.#rollups.histograms);
+    return isLeft;
+  }
+
+  async #copy(loader: BulkLoader, target: CopyTarget, rows: BinaryRows): Promise<void> {
+    if (rows.rows > 0) await loader.copy(target, rows.take());
+  }
+
+  #add(history: TaskHistory): void {
+    const { template, createdAtUs, steps, ends } = history;
+    const identities = this.#options.identities.get(template);
+    if (identities === undefined) throw new Error(`${template.name} ${template.version} is not registered`);
+    // Nothing ends before its task was created, and histories come in that order.
+    this.#rollups.closeBefore(createdAtUs);
+    this.#states.closeBefore(createdAtUs);
+    this.#states.add(identities.task, history);
+    for (const step of steps) {
+      const identity = identities.steps[step.position] as number;
+      this.#rollups.addStep(identity, step);
+      if (step.endedAtUs >= this.#options.factsFromUs) this.#stepFact(identity, step, history);
+    }
+    for (const end of ends) {
+      this.#rollups.addTask(identities.task, end, template.steps.length);
+      if (end.endedAtUs >= this.#options.factsFromUs) this.#taskFact(identities.task, end, history);
+    }
+    this.counts.tasks += 1;
+    this.counts.steps += steps.length;
+  }
+
+  /** In the order of `stepFacts.columns`. */
+  #stepFact(identity: number, step: EndedStep, history: TaskHistory): void {
+    const rows = this.#steps;
+    rows.begin(stepFacts.columns.length);
+    rows.timestamp(step.endedAtUs);
+    rows.int8(this.#options.tick);
+    rows.int8(step.dependencyWaitUs);
+    rows.int8(step.queueWaitUs);
+    rows.int8(step.retryUs);
+    rows.int8(step.runUs);
+    taskId(rows, history);
+    rows.int4(identity);
+    rows.int4(step.attempts);
+    rows.int4(step.failedAttempts);
+    rows.label(step.outcome);
+    rows.bool(step.reopened);
+  }
+
+  /** In the order of `taskFacts.columns`. */
+  #taskFact(identity: number, end: EndedTask, history: TaskHistory): void {
+    const rows = this.#tasks;
+    rows.begin(taskFacts.columns.length);
+    rows.timestamp(end.endedAtUs);
+    rows.int8(this.#options.tick);
+    rows.int8(end.durationUs);
+    taskId(rows, history);
+    rows.int4(identity);
+    rows.int4(history.template.steps.length);
+    rows.int4(end.failedStepCount);
+    rows.label(end.outcome);
+    rows.bool(end.reopened);
+  }
+}
+
+/** A UUIDv7 of the task's creation. */
+function taskId(rows: BinaryRows, { createdAtUs, idBits: [a, b, c] }: TaskHistory): void {
+  const ms = Math.floor(createdAtUs / 1000);
+  const version = (((ms & 0xffff) << 16) | 0x7000 | (a & 0xfff)) >>> 0;
+  rows.uuid(Math.floor(ms / 2 ** 16) >>> 0, version, ((b & 0x3fffffff) | 0x80000000) >>> 0, c);
+}
