@@ -12,35 +12,23 @@ export interface Cost {
   readonly cpuMs: number;
 }
 
-/** Measures calls that run on one connection. */
-export class CostMeter {
-  readonly #pid: number;
+/** What a call costs that runs on the one connection of a pool. */
+export async function measure(sql: Sql, call: () => Promise<unknown>): Promise<Cost> {
+  // Each time: a pool closes a connection that nobody has needed for a while.
+  const [row] = await sql.query<{ pid: number }>({ text: "select pg_backend_pid() as pid" });
+  const cpuFrom = cpuMsOf(row?.pid ?? 0);
+  const startedMs = systemClock.monotonicMs();
+  await call();
+  return { wallMs: systemClock.monotonicMs() - startedMs, cpuMs: cpuMsOf(row?.pid ?? 0) - cpuFrom };
+}
 
-  private constructor(pid: number) {
-    this.#pid = pid;
-  }
-
-  /** @param sql a pool of one connection, on which the calls run */
-  static async of(sql: Sql): Promise<CostMeter> {
-    const [row] = await sql.query<{ pid: number }>({ text: "select pg_backend_pid() as pid" });
-    return new CostMeter(row?.pid ?? 0);
-  }
-
-  async measure(call: () => Promise<unknown>): Promise<Cost> {
-    const cpuFrom = this.#cpuMs();
-    const startedMs = systemClock.monotonicMs();
-    await call();
-    return { wallMs: systemClock.monotonicMs() - startedMs, cpuMs: this.#cpuMs() - cpuFrom };
-  }
-
-  /** The first field of schedstat: nanoseconds on a processor (Linux, "Scheduler Statistics"). */
-  #cpuMs(): number {
-    try {
-      return Number(readFileSync(`/proc/${this.#pid}/schedstat`, "utf8").split(" ", 1)[0]) / 1e6;
-    } catch {
-      // Another system, or a server on another host.
-      return Number.NaN;
-    }
+/** The first field of schedstat: nanoseconds on a processor (Linux, "Scheduler Statistics"). */
+function cpuMsOf(pid: number): number {
+  try {
+    return Number(readFileSync(`/proc/${pid}/schedstat`, "utf8").split(" ", 1)[0]) / 1e6;
+  } catch {
+    // Another system, or a server on another host.
+    return Number.NaN;
   }
 }
 

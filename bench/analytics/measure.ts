@@ -2,7 +2,7 @@ import { AnalyticsQueryService } from "../../src/analytics/analytics-query-servi
 import { defaultBottlenecks } from "../../src/analytics/parameters.ts";
 import type { Database, Sql } from "../../src/postgres/sql.ts";
 import { openBenchPool } from "../support/pool.ts";
-import { type Cost, CostMeter, medianCost } from "./cost.ts";
+import { type Cost, measure, medianCost } from "./cost.ts";
 import type { Dataset } from "./dataset.ts";
 
 /** Medians: with the buffers as the calls before left them, and with none. */
@@ -29,9 +29,6 @@ const patienceMs = 10_000;
 export async function measureWindows({ url, sql }: Dataset, rounds: number): Promise<readonly WindowFigures[]> {
   const database = openBenchPool(url);
   const service = serviceOn(database);
-  const meter = await CostMeter.of(database);
-  const plainMeter = await CostMeter.of(sql);
-  await sql.query({ text: "set max_parallel_workers_per_gather = 0" });
   try {
     const figures: WindowFigures[] = [];
     for (const hours of windows) {
@@ -41,10 +38,10 @@ export async function measureWindows({ url, sql }: Dataset, rounds: number): Pro
         service.bottlenecks({ ...defaultBottlenecks, hours, sort: "p95_duration" });
       figures.push({
         hours,
-        performance: await measureCall(meter, sql, rounds, performance),
-        bottlenecks: await measureCall(meter, sql, rounds, bottlenecks),
-        byPercentile: await warmCost(meter, rounds, byPercentile),
-        plain: await warmCost(plainMeter, rounds, () => plainWay(sql, hours)),
+        performance: await measureCall(database, sql, rounds, performance),
+        bottlenecks: await measureCall(database, sql, rounds, bottlenecks),
+        byPercentile: await warmCost(database, rounds, byPercentile),
+        plain: await warmCost(sql, rounds, () => plainWay(sql, hours)),
       });
     }
     return figures;
@@ -58,10 +55,9 @@ export async function measureRepetition({ url }: Dataset): Promise<{ firstFive: 
   const database = openBenchPool(url);
   const service = serviceOn(database);
   try {
-    const meter = await CostMeter.of(database);
     const costs: Cost[] = [];
     for (let call = 0; call < 20; call++)
-      costs.push(await meter.measure(() => service.bottlenecks(defaultBottlenecks)));
+      costs.push(await measure(database, () => service.bottlenecks(defaultBottlenecks)));
     return { firstFive: medianCost(costs.slice(0, 5)), later: medianCost(costs.slice(5)) };
   } finally {
     await database.close();
@@ -77,30 +73,31 @@ function serviceOn(database: Database): AnalyticsQueryService {
 }
 
 async function measureCall(
-  meter: CostMeter,
+  database: Sql,
   sql: Sql,
   rounds: number,
   call: () => Promise<unknown>,
 ): Promise<CallFigures> {
-  const warm = await warmCost(meter, rounds, call);
+  const warm = await warmCost(database, rounds, call);
   const dropped: Cost[] = [];
   for (let round = 0; round < rounds; round++) {
     await sql.query({ text: "select pg_buffercache_evict_all()" });
-    dropped.push(await meter.measure(call));
+    dropped.push(await measure(database, call));
   }
   return { warm, dropped: medianCost(dropped) };
 }
 
-async function warmCost(meter: CostMeter, rounds: number, call: () => Promise<unknown>): Promise<Cost> {
-  const first = await meter.measure(call);
+async function warmCost(database: Sql, rounds: number, call: () => Promise<unknown>): Promise<Cost> {
+  const first = await measure(database, call);
   if (first.wallMs > patienceMs) return first;
   const costs: Cost[] = [];
-  for (let round = 0; round < rounds; round++) costs.push(await meter.measure(call));
+  for (let round = 0; round < rounds; round++) costs.push(await measure(database, call));
   return medianCost(costs);
 }
 
 /** The ten slowest steps as one would ask for them without rollups, in one process as the answers are. */
-function plainWay(sql: Sql, hours: number): Promise<object[]> {
+async function plainWay(sql: Sql, hours: number): Promise<object[]> {
+  await sql.query({ text: "set max_parallel_workers_per_gather = 0" });
   return sql.query({
     text: `select i.namespace_name, i.task_name, i.version, i.step_name, avg(f.run_us) filter (where f.outcome = 'complete') as mean,
         max(f.run_us) filter (where f.outcome = 'complete'), count(*) filter (where f.outcome = 'error') as errors, count(*) as executions,
