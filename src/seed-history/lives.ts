@@ -88,16 +88,14 @@ interface Creation {
 function endedInTime(random: Random, creation: Creation): TaskHistory {
   const { template, createdAtUs, untilUs } = creation;
   const idBits = [random.uint32(), random.uint32(), random.uint32()] as const;
-  const base = { template, createdAtUs, idBits };
   for (let draw = 0; draw < redrawsMax; draw++) {
     const { steps, ends } = live(random, creation);
-    if ((ends.at(-1)?.endedAtUs ?? untilUs) < untilUs) return { ...base, steps, ends };
+    if ((ends.at(-1)?.endedAtUs ?? untilUs) < untilUs) return { template, createdAtUs, idBits, steps, ends };
   }
   // Nothing is so short: an operator cancelled it.
-  return {
-    ...base,
-    ...cancelledAt(runGraph(random, template, createdAtUs, creation.queueUs), createdAtUs, untilUs - 1),
-  };
+  const runs = runGraph(random, template, createdAtUs, creation.queueUs);
+  const { steps, ends } = cancelledAt(runs, createdAtUs, untilUs - 1);
+  return { template, createdAtUs, idBits, steps, ends };
 }
 
 type Lives = Pick<TaskHistory, "steps" | "ends">;

@@ -17,6 +17,9 @@ export class RollupBuilder {
   readonly #hours = new Map<number, ByIdentity>();
   readonly #days = new Map<number, ByIdentity>();
   readonly #allTime: ByIdentity = new Map();
+  // Ends come hour by hour, nearly.
+  #lastHour = Number.NaN;
+  #ofLastHour: ByIdentity = new Map();
 
   addStep(identity: number, step: EndedStep): void {
     this.#ofHour(step.endedAtUs, identity).addStep(step);
@@ -33,7 +36,7 @@ export class RollupBuilder {
       const day = inMap(this.#days, hour - (hour % dayUs), () => new Map<number, Figures>());
       for (const [identity, figures] of byIdentity) {
         this.#write("h", hour, identity, figures);
-        inMap(day, identity, () => new Figures()).merge(figures);
+        inMap(day, identity, newFigures).merge(figures);
       }
       this.#hours.delete(hour);
     }
@@ -41,7 +44,7 @@ export class RollupBuilder {
       if (day + dayUs > us) continue;
       for (const [identity, figures] of byIdentity) {
         this.#write("d", day, identity, figures);
-        inMap(this.#allTime, identity, () => new Figures()).merge(figures);
+        inMap(this.#allTime, identity, newFigures).merge(figures);
       }
       this.#days.delete(day);
     }
@@ -55,8 +58,12 @@ export class RollupBuilder {
   }
 
   #ofHour(us: number, identity: number): Figures {
-    const hour = inMap(this.#hours, us - (us % hourUs), () => new Map<number, Figures>());
-    return inMap(hour, identity, () => new Figures());
+    const hour = us - (us % hourUs);
+    if (hour !== this.#lastHour) {
+      this.#lastHour = hour;
+      this.#ofLastHour = inMap(this.#hours, hour, () => new Map<number, Figures>());
+    }
+    return inMap(this.#ofLastHour, identity, newFigures);
   }
 
   #write(grain: Grain, bucketUs: number | null, identity: number, figures: Figures): void {
@@ -100,6 +107,10 @@ function writeFigures(rows: BinaryRows, figures: Figures): void {
   rows.int8(figures.failedStepCount);
   if (figures.lastEndedAtUs === null) rows.null();
   else rows.timestamp(figures.lastEndedAtUs);
+}
+
+function newFigures(): Figures {
+  return new Figures();
 }
 
 /** The value of a key, made when it is not there. */

@@ -1,7 +1,7 @@
 import { BinaryRows } from "../postgres/binary-rows.ts";
 import { type StepState, stepStates, type TaskState } from "../workflow/states.ts";
 import { hourUs } from "./calendar.ts";
-import type { TaskHistory } from "./lives.ts";
+import type { EndedStep, TaskHistory } from "./lives.ts";
 import { inMap } from "./rollups.ts";
 import { stateCounts, stateDeltas } from "./tables.ts";
 
@@ -58,11 +58,32 @@ export class StateChanges {
       this.#change(identity, "task", outcome, 1, endedAtUs, 1);
       state = outcome;
     }
+    this.#addSteps(identity, steps);
+  }
+
+  /** Steps that changed alike in one hour are counted together: nearly all of a task's. */
+  #addSteps(identity: number, steps: TaskHistory["steps"]): void {
     const before: StepState[] = [];
-    for (const { position, outcome, endedAtUs } of steps) {
-      this.#change(identity, "step", before[position] ?? "pending", -1, endedAtUs, 1);
-      this.#change(identity, "step", outcome, 1, endedAtUs, 1);
-      before[position] = outcome;
+    let index = 0;
+    while (index < steps.length) {
+      const { position, outcome, endedAtUs } = steps[index] as EndedStep;
+      const from = before[position] ?? "pending";
+      const hour = endedAtUs - (endedAtUs % hourUs);
+      let firstAtUs = endedAtUs;
+      let count = 0;
+      for (let next = steps[index]; next !== undefined; next = steps[index]) {
+        const isAlike =
+          next.outcome === outcome &&
+          (before[next.position] ?? "pending") === from &&
+          next.endedAtUs - (next.endedAtUs % hourUs) === hour;
+        if (!isAlike) break;
+        before[next.position] = outcome;
+        firstAtUs = Math.min(firstAtUs, next.endedAtUs);
+        count += 1;
+        index += 1;
+      }
+      this.#change(identity, "step", from, -1, firstAtUs, count);
+      this.#change(identity, "step", outcome, 1, firstAtUs, count);
     }
   }
 

@@ -48,7 +48,7 @@ test("a process that is killed while it writes leaves nothing, and the next one 
   const { code, stdout, stderr } = await second.ended;
   assert.deepEqual([code, stderr], [0, ""]);
   const [, steps = ""] =
-    /^50 of 50 tasks, (\d+) steps, [\d,]+ steps\/s\nseeded 50 tasks with \1 ended steps in [\d.]+ m?s \([\d,]+ steps\/s\)\n$/u.exec(
+    /^50 of 50 tasks, (\d+) steps, [\d,]+ steps\/s\nseeded 50 tasks with \1 ended steps in [\d.]+ m?s \([\d,]+ steps\/s\), and vacuumed in [\d.]+ m?s\n$/u.exec(
       stdout,
     ) ?? assert.fail(stdout);
   const told: unknown = JSON.parse(readFileSync(truth, "utf8"));
