@@ -5,6 +5,7 @@ import { assessHealth } from "./health.ts";
 import { readHealthCounts, readMetrics } from "./performance-queries.ts";
 import { readAlerts, readSlowSteps, readSlowTasks } from "./bottleneck-queries.ts";
 import { type Thresholds, recommend } from "./recommendations.ts";
+import { readTimeseries, readWindowStart, type Timeseries, type TimeseriesQuestion } from "./timeseries.ts";
 
 /** Percentiles of the histograms are this close to the exact nearest rank. */
 export const percentileRelativeError = 0.01;
@@ -79,11 +80,26 @@ export class AnalyticsQueryService {
     });
   }
 
+  async timeseries(question: TimeseriesQuestion): Promise<Queried<Timeseries>> {
+    return this.#inOneSnapshot(question, async (sql, now) => {
+      const { hours, bucket, step_name } = question;
+      const points = await readTimeseries(sql, question, now);
+      const { filters, ...of } = frame(await readWindowStart(sql, hours, now), now, question);
+      return {
+        bucket,
+        percentile_relative_error: percentileRelativeError,
+        points,
+        ...of,
+        filters: { ...filters, step_name },
+      };
+    });
+  }
+
   /**
    * All numbers of an answer come from one snapshot. `now` is read before it is taken: every commit up to then is in it.
    */
   async #inOneSnapshot<AnswerType>(
-    filter: AnalyticsFilter,
+    filter: AnalyticsFilter & { readonly step_name?: string | undefined },
     work: (sql: Sql, now: Timestamp) => Promise<AnswerType>,
   ): Promise<Queried<AnswerType>> {
     const [clock] = await this.#database.query<{ now: Timestamp }>({ text: "select tasker.clock() as now" });
@@ -98,10 +114,15 @@ export class AnalyticsQueryService {
   }
 }
 
-async function isKnown(sql: Sql, { namespace, task_name, version }: AnalyticsFilter): Promise<boolean> {
+async function isKnown(
+  sql: Sql,
+  { namespace, task_name, version, step_name }: AnalyticsFilter & { readonly step_name?: string | undefined },
+): Promise<boolean> {
   const [row] = await sql.query<{ known: boolean }>({
-    text: "select coalesce(cardinality(tasker.filtered_identities($1, $2, $3)) > 0, true) as known",
-    values: [namespace ?? null, task_name ?? null, version ?? null],
+    text: `select coalesce(cardinality(tasker.filtered_identities($1, $2, $3)) > 0, true)
+        and ($4::text is null or exists (select 1 from tasker.analytics_identities
+          where step_name = $4 and id = any (tasker.filtered_identities($1, $2, $3, $4)))) as known`,
+    values: [namespace ?? null, task_name ?? null, version ?? null, step_name ?? null],
   });
   return row?.known ?? false;
 }

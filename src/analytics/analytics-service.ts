@@ -10,6 +10,12 @@ import {
   defaultPerformance,
   type PerformanceParameters,
 } from "./parameters.ts";
+import {
+  checkTimeseries,
+  chosenBucket,
+  defaultTimeseries,
+  type TimeseriesParameters,
+} from "./timeseries-parameters.ts";
 
 export interface AnalyticsServiceOptions extends Pick<
   ReadThroughOptions,
@@ -33,6 +39,7 @@ export class AnalyticsService {
   readonly #options: AnalyticsServiceOptions;
   readonly #performance: ReadThrough;
   readonly #bottlenecks: ReadThrough;
+  readonly #timeseries: ReadThrough;
   /** What everybody asks for: the only keys that are worth refreshing ahead of a reader, and keeping for bad times. */
   readonly #defaultKeys: ReadonlySet<string>;
 
@@ -41,6 +48,7 @@ export class AnalyticsService {
     // One each, so that slow answers of the one do not take the other's places.
     this.#performance = new ReadThrough({ ...options, resource: "performance" });
     this.#bottlenecks = new ReadThrough({ ...options, resource: "bottlenecks" });
+    this.#timeseries = new ReadThrough({ ...options, resource: "timeseries" });
     const { limit, min_executions } = defaultBottlenecks;
     this.#defaultKeys = new Set([
       options.keys.performance(defaultPerformance.hours),
@@ -68,15 +76,27 @@ export class AnalyticsService {
     );
   }
 
+  /** The Timeseries of a window. */
+  async timeseries(parameters: TimeseriesParameters): Promise<Answer> {
+    checkTimeseries(parameters);
+    const question = { ...parameters, bucket: chosenBucket(parameters) };
+    const { hours, ...further } = question;
+    const defaults = { bucket: chosenBucket({ ...defaultTimeseries, hours }) };
+    const key = this.#options.keys.analytics("timeseries", [hours], further, defaults);
+    return this.#read(this.#timeseries, key, "timeseries", question, () => this.#options.queries.timeseries(question));
+  }
+
   async #read(
     through: ReadThrough,
     key: string,
     resource: string,
-    filter: AnalyticsFilter,
+    filter: AnalyticsFilter & { readonly step_name?: string | undefined },
     query: () => Promise<Queried<{ readonly calculated_at: string }>>,
   ): Promise<Answer> {
     const { clock, onComputed, freshness } = this.#options;
-    const isFiltered = [filter.namespace, filter.task_name, filter.version].some((name) => name !== undefined);
+    const isFiltered = [filter.namespace, filter.task_name, filter.version, filter.step_name].some(
+      (name) => name !== undefined,
+    );
     return through.read(key, {
       ...(this.#defaultKeys.has(key) ? freshness : { ttlMs: freshness.ttlMs }),
       compute: async () => {

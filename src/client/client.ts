@@ -5,6 +5,8 @@ import type {
   PerformanceMetrics,
   PerformanceParameters,
   TaskBody,
+  Timeseries,
+  TimeseriesParameters,
 } from "../http/api-types.ts";
 import { UnreachableError } from "./errors.ts";
 import { problemOf, reasonOf } from "./problems.ts";
@@ -89,6 +91,14 @@ export class TaskerClient {
     options?: RequestOptions,
   ): Promise<AnalyticsAnswer<BottleneckAnalysis>> {
     return this.#analytics("bottlenecks", { ...parameters }, options);
+  }
+
+  /** The figures bucket by bucket. Parameters that are not given have the server's defaults. */
+  timeseries(
+    parameters: Partial<TimeseriesParameters> = {},
+    options?: RequestOptions,
+  ): Promise<AnalyticsAnswer<Timeseries>> {
+    return this.#analytics("timeseries", { ...parameters }, options);
   }
 
   /** Creates a task of a registered template. */

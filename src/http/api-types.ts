@@ -9,5 +9,7 @@ export type {
   SlowTask,
 } from "../analytics/answers.ts";
 export type { BottleneckParameters, PerformanceParameters } from "../analytics/parameters.ts";
+export type { Timeseries, TimeseriesPoint } from "../analytics/timeseries.ts";
+export type { TimeseriesBucket, TimeseriesParameters } from "../analytics/timeseries-parameters.ts";
 export type { StepBody, TaskBody } from "./endpoints/get-task.ts";
 export type { HealthCheck } from "./options.ts";

@@ -1,5 +1,6 @@
 import { addAnalyticsBottlenecks } from "./endpoints/analytics-bottlenecks.ts";
 import { addAnalyticsPerformance } from "./endpoints/analytics-performance.ts";
+import { addAnalyticsTimeseries } from "./endpoints/analytics-timeseries.ts";
 import { addCreateTask } from "./endpoints/create-task.ts";
 import { addGetTask } from "./endpoints/get-task.ts";
 import { addHealth } from "./endpoints/health.ts";
@@ -21,6 +22,7 @@ export function addRoutes(shell: Shell, options: HttpServerOptions): void {
   addGetTask(shell, options);
   addAnalyticsPerformance(shell, options);
   addAnalyticsBottlenecks(shell, options);
+  addAnalyticsTimeseries(shell, options);
   addHealthLive(shell);
   addHealthReady(shell, probe);
   addHealth(shell, probe, options);

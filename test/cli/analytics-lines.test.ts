@@ -4,7 +4,14 @@ import { describe, test } from "node:test";
 import { scopeOf } from "../../src/cli/analytics-options.ts";
 import { bottleneckLines } from "../../src/cli/bottleneck-lines.ts";
 import { performanceLines } from "../../src/cli/performance-lines.ts";
-import type { BottleneckAnalysis, PerformanceMetrics, SlowStep, SlowTask } from "../../src/http/api-types.ts";
+import { timeseriesLines } from "../../src/cli/timeseries-lines.ts";
+import type {
+  BottleneckAnalysis,
+  PerformanceMetrics,
+  SlowStep,
+  SlowTask,
+  TimeseriesPoint,
+} from "../../src/http/api-types.ts";
 
 const frame = {
   analysis_period_start: "2026-01-01T00:00:00.000000Z",
@@ -158,5 +165,34 @@ describe("the analytics for people", () => {
     assert.equal(scopeOf(hit, 1), "the last 1 h, shop 1.0.0 (as of 12 s ago, from the cache)");
     assert.equal(scopeOf(miss), "the last 24 h, all templates (computed just now)");
     assert.equal(scopeOf(miss, 0), "all history, all templates (computed just now)");
+  });
+
+  test("show a line for each bucket, marking those in part", () => {
+    const point: TimeseriesPoint = {
+      ...nothingYet,
+      bucket_start: "2026-01-01T10:00:00.000000Z",
+      bucket_end: "2026-01-01T11:00:00.000000Z",
+      is_complete: false,
+      step_error_rate: null,
+    };
+    const busy: TimeseriesPoint = {
+      ...point,
+      bucket_start: "2026-01-01T11:00:00.000000Z",
+      is_complete: true,
+      completed_tasks: 3,
+      failed_tasks: 1,
+      error_rate: 0.25,
+      task_duration: { ...noSample, p50_seconds: 1.5, p95_seconds: 70 },
+      step_execution_count: 1200,
+    };
+    const series = { ...frame, bucket: "hour", percentile_relative_error: 0.01, points: [point, busy] } as const;
+    assert.deepEqual(timeseriesLines(series), [
+      "",
+      "from                tasks  failed    p50   p95  steps  failed  p50  p95",
+      "2026-01-01 10:00 ~      0       -      -     -      0       -    -    -",
+      "2026-01-01 11:00        4    25 %  1.5 s  70 s  1,200       -    -    -",
+      "",
+      "A line is one hour in UTC; ~ marks one that the window holds a part of.",
+    ]);
   });
 });

@@ -17,6 +17,7 @@ describe("the routes", () => {
       "GET /v1/tasks/{task}",
       "GET /v1/analytics/performance",
       "GET /v1/analytics/bottlenecks",
+      "GET /v1/analytics/timeseries",
       "GET /health/live",
       "GET /health/ready",
       "GET /health",

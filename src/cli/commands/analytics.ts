@@ -2,11 +2,13 @@ import { Command } from "commander";
 import type { CommandContext } from "../context.ts";
 import { bottlenecksCommand } from "./analytics-bottlenecks.ts";
 import { performanceCommand } from "./analytics-performance.ts";
+import { timeseriesCommand } from "./analytics-timeseries.ts";
 
 const examples = `
 Examples:
   tasker analytics performance         how much was done, how well and how fast
-  tasker analytics bottlenecks         which steps and tasks are slow or fail`;
+  tasker analytics bottlenecks         which steps and tasks are slow or fail
+  tasker analytics timeseries          how the figures went`;
 
 /** `tasker analytics`: what a running server says of its work. */
 export function analyticsCommand(context: CommandContext): Command {
@@ -14,5 +16,6 @@ export function analyticsCommand(context: CommandContext): Command {
     .description("Asks a running server how its tasks do.")
     .addCommand(performanceCommand(context))
     .addCommand(bottlenecksCommand(context))
+    .addCommand(timeseriesCommand(context))
     .addHelpText("after", examples);
 }

@@ -1,0 +1,47 @@
+import assert from "node:assert/strict";
+import { describe, test } from "node:test";
+
+import type { Timeseries } from "../../src/http/api-types.ts";
+import { assertProblem } from "./problems.ts";
+import { httpSystem } from "./setup.ts";
+
+describe("GET /v1/analytics/timeseries", () => {
+  const url = "/v1/analytics/timeseries";
+
+  test("answers from the database, then with the same bytes from the cache, also when asked in another way", async (t) => {
+    const { server } = await httpSystem(t);
+    const first = await server.inject(url);
+    assert.equal(first.statusCode, 200, first.body);
+    assert.equal(first.headers["cache-status"], "tasker; fwd=uri-miss; stored; ttl=60");
+    assert.equal(first.json<Timeseries>().bucket, "hour");
+    assert.equal(first.json<Timeseries>().points.length, 25);
+    for (const query of ["?bucket=auto&hours=24", "?bucket=hour"]) {
+      const again = await server.inject(url + query);
+      assert.match(String(again.headers["cache-status"]), /^tasker; hit/u);
+      assert.deepEqual(again.rawPayload, first.rawPayload);
+    }
+    for (const query of ["?bucket=5m", "?hours=25", "?step_name=ship", "?namespace=shop"]) {
+      const other = await server.inject(url + query);
+      assert.equal(other.headers["cache-status"], "tasker; fwd=uri-miss; stored; ttl=60", query);
+    }
+  });
+
+  test("does not keep answers about names that nobody knows", async (t) => {
+    const { server } = await httpSystem(t);
+    for (const query of ["?namespace=nobody", "?step_name=nothing", "?namespace=nobody&step_name=ship"]) {
+      const unknown = await server.inject(url + query);
+      assert.equal(unknown.headers["cache-status"], "tasker; fwd=bypass", query);
+    }
+  });
+
+  test("refuses a series that would have too many points, and names the range", async (t) => {
+    const { server } = await httpSystem(t);
+    const problem = assertProblem(await server.inject(`${url}?bucket=minute`), 400, "invalid_parameter");
+    assert.equal(
+      problem.detail,
+      "hours must be a whole number from 1 to 8 with bucket=minute, got 24: a series has at most 500 points",
+    );
+    assertProblem(await server.inject(`${url}?hours=0`), 400, "invalid_parameter");
+    assertProblem(await server.inject(`${url}?bucket=week`), 400, "invalid_parameter");
+  });
+});
