@@ -2,6 +2,7 @@ import type { Database, PoolUsage, Sql, Timestamp } from "../postgres/sql.ts";
 import type { BottleneckAnalysis, PerformanceMetrics } from "./answers.ts";
 import type { AnalyticsFilter, BottleneckParameters, PerformanceParameters } from "./parameters.ts";
 import { assessHealth } from "./health.ts";
+import { type Backlog, type BacklogParameters, readBacklog } from "./backlog.ts";
 import { readHealthCounts, readMetrics } from "./performance-queries.ts";
 import { readAlerts, readSlowSteps, readSlowTasks } from "./bottleneck-queries.ts";
 import { type Thresholds, recommend } from "./recommendations.ts";
@@ -93,6 +94,10 @@ export class AnalyticsQueryService {
         filters: { ...filters, step_name },
       };
     });
+  }
+
+  async backlog(parameters: BacklogParameters): Promise<Queried<Backlog>> {
+    return this.#inOneSnapshot(parameters, (sql, now) => readBacklog(sql, parameters, now));
   }
 
   /**

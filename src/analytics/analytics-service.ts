@@ -2,6 +2,7 @@ import type { CacheKeys } from "../cache/keys.ts";
 import type { Freshness } from "../cache/freshness.ts";
 import { type Answer, ReadThrough, type ReadThroughOptions } from "../cache/read-through.ts";
 import type { AnalyticsQueryService, Queried } from "./analytics-query-service.ts";
+import type { Backlog, BacklogParameters } from "./backlog.ts";
 import {
   type AnalyticsFilter,
   type BottleneckParameters,
@@ -29,6 +30,9 @@ export interface AnalyticsServiceOptions extends Pick<
   readonly onComputed: (resource: string, seconds: number) => void;
 }
 
+/** No answer about the present is older. */
+const backlogTtlMs = 1000;
+
 /**
  * The analytics, cache-aside: knows keys and times to live, and no SQL.
  *
@@ -40,6 +44,7 @@ export class AnalyticsService {
   readonly #performance: ReadThrough;
   readonly #bottlenecks: ReadThrough;
   readonly #timeseries: ReadThrough;
+  readonly #backlog: ReadThrough;
   /** What everybody asks for: the only keys that are worth refreshing ahead of a reader, and keeping for bad times. */
   readonly #defaultKeys: ReadonlySet<string>;
 
@@ -49,6 +54,7 @@ export class AnalyticsService {
     this.#performance = new ReadThrough({ ...options, resource: "performance" });
     this.#bottlenecks = new ReadThrough({ ...options, resource: "bottlenecks" });
     this.#timeseries = new ReadThrough({ ...options, resource: "timeseries" });
+    this.#backlog = new ReadThrough({ ...options, resource: "backlog" });
     const { limit, min_executions } = defaultBottlenecks;
     this.#defaultKeys = new Set([
       options.keys.performance(defaultPerformance.hours),
@@ -86,19 +92,27 @@ export class AnalyticsService {
     return this.#read(this.#timeseries, key, "timeseries", question, () => this.#options.queries.timeseries(question));
   }
 
+  /** The Backlog of now: kept for a second, which is as old as an autoscaler may take it for now. */
+  async backlog(parameters: BacklogParameters): Promise<Answer> {
+    const key = this.#options.keys.analytics("backlog", [], { ...parameters });
+    const query = (): Promise<Queried<Backlog>> => this.#options.queries.backlog(parameters);
+    return this.#read(this.#backlog, key, "backlog", parameters, query, backlogTtlMs);
+  }
+
   async #read(
     through: ReadThrough,
     key: string,
     resource: string,
     filter: AnalyticsFilter & { readonly step_name?: string | undefined },
     query: () => Promise<Queried<{ readonly calculated_at: string }>>,
+    ttlMs: number = Number.POSITIVE_INFINITY,
   ): Promise<Answer> {
     const { clock, onComputed, freshness } = this.#options;
     const isFiltered = [filter.namespace, filter.task_name, filter.version, filter.step_name].some(
       (name) => name !== undefined,
     );
     return through.read(key, {
-      ...(this.#defaultKeys.has(key) ? freshness : { ttlMs: freshness.ttlMs }),
+      ...(this.#defaultKeys.has(key) ? freshness : { ttlMs: Math.min(ttlMs, freshness.ttlMs) }),
       compute: async () => {
         const startedMs = clock.monotonicMs();
         const { answer, identitiesKnown } = await query();

@@ -21,12 +21,21 @@ const urlByDefault = "http://127.0.0.1:8080";
 /** Adds the options of {@link AnalyticsOptions}. */
 export function addAnalyticsOptions(command: Command): Command {
   return command
-    .addOption(new Option("--url <url>", "where the API listens").default(urlByDefault).argParser(urlOf))
+    .addOption(urlOption())
     .addOption(wholeNumberOption("--hours <hours>", "hours", "how far to look back; 0 is all history"))
     .option("--namespace <name>", "only the templates of this namespace")
     .option("--task-name <name>", "only the templates of this name")
     .option("--template-version <version>", "only this version of the templates")
-    .option("--json", "print the API's answer as it is");
+    .addOption(jsonOption());
+}
+
+/** Names the server to ask. */
+export function urlOption(): Option {
+  return new Option("--url <url>", "where the API listens").default(urlByDefault).argParser(urlOf);
+}
+
+export function jsonOption(): Option {
+  return new Option("--json", "print the API's answer as it is");
 }
 
 /** A parameter of the API that is a whole number, checked before anything is asked. */
@@ -54,7 +63,7 @@ export function filterOf(options: AnalyticsOptions): Partial<PerformanceParamete
 /** Asks, and prints the answer: as it was sent, or as lines for people. */
 export async function ask<Body>(
   terminal: Terminal,
-  options: AnalyticsOptions,
+  options: Pick<AnalyticsOptions, "url" | "json">,
   question: (client: TaskerClient) => Promise<AnalyticsAnswer<Body>>,
   lines: (answer: AnalyticsAnswer<Body>) => readonly string[],
 ): Promise<void> {
@@ -70,15 +79,20 @@ export async function ask<Body>(
 
 /** What an answer is about and how old it is: `the last 24 h, shop fulfil_order (as of 12 s ago, from the cache)`. */
 export function scopeOf(
-  { body, age, cacheStatus }: AnalyticsAnswer<{ readonly filters: Partial<PerformanceParameters> }>,
+  answer: AnalyticsAnswer<{ readonly filters: Partial<PerformanceParameters> }>,
   hours: number = defaultBottlenecks.hours,
 ): string {
-  const { namespace, task_name, version } = body.filters;
+  const { namespace, task_name, version } = answer.body.filters;
   const period = hours === 0 ? "all history" : `the last ${hours} h`;
   const names = [namespace, task_name, version].filter((name) => name !== undefined);
   const subject = names.length === 0 ? "all templates" : names.join(" ");
+  return `${period}, ${subject} ${ageOf(answer)}`;
+}
+
+/** How old an answer is: `(as of 12 s ago, from the cache)`. */
+export function ageOf({ age, cacheStatus }: Pick<AnalyticsAnswer<unknown>, "age" | "cacheStatus">): string {
   const isHit = /;\s*hit\b/u.test(cacheStatus);
-  return `${period}, ${subject} (${isHit ? `as of ${duration(age)} ago, from the cache` : "computed just now"})`;
+  return `(${isHit ? `as of ${duration(age)} ago, from the cache` : "computed just now"})`;
 }
 
 function urlOf(text: string): string {

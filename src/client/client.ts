@@ -1,4 +1,6 @@
 import type {
+  Backlog,
+  BacklogParameters,
   BottleneckAnalysis,
   BottleneckParameters,
   HealthCheck,
@@ -99,6 +101,11 @@ export class TaskerClient {
     options?: RequestOptions,
   ): Promise<AnalyticsAnswer<Timeseries>> {
     return this.#analytics("timeseries", { ...parameters }, options);
+  }
+
+  /** What waits for workers now, namespace by namespace. */
+  backlog(parameters: BacklogParameters = {}, options?: RequestOptions): Promise<AnalyticsAnswer<Backlog>> {
+    return this.#analytics("backlog", { ...parameters }, options);
   }
 
   /** Creates a task of a registered template. */

@@ -8,6 +8,7 @@ export type {
   SlowStep,
   SlowTask,
 } from "../analytics/answers.ts";
+export type { Backlog, BacklogParameters, NamespaceBacklog } from "../analytics/backlog.ts";
 export type { BottleneckParameters, PerformanceParameters } from "../analytics/parameters.ts";
 export type { Timeseries, TimeseriesPoint } from "../analytics/timeseries.ts";
 export type { TimeseriesBucket, TimeseriesParameters } from "../analytics/timeseries-parameters.ts";

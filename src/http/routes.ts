@@ -1,3 +1,4 @@
+import { addAnalyticsBacklog } from "./endpoints/analytics-backlog.ts";
 import { addAnalyticsBottlenecks } from "./endpoints/analytics-bottlenecks.ts";
 import { addAnalyticsPerformance } from "./endpoints/analytics-performance.ts";
 import { addAnalyticsTimeseries } from "./endpoints/analytics-timeseries.ts";
@@ -23,6 +24,7 @@ export function addRoutes(shell: Shell, options: HttpServerOptions): void {
   addAnalyticsPerformance(shell, options);
   addAnalyticsBottlenecks(shell, options);
   addAnalyticsTimeseries(shell, options);
+  addAnalyticsBacklog(shell, options);
   addHealthLive(shell);
   addHealthReady(shell, probe);
   addHealth(shell, probe, options);

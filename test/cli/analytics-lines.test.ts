@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 
 import { scopeOf } from "../../src/cli/analytics-options.ts";
+import { backlogLines } from "../../src/cli/backlog-lines.ts";
 import { bottleneckLines } from "../../src/cli/bottleneck-lines.ts";
 import { performanceLines } from "../../src/cli/performance-lines.ts";
 import { timeseriesLines } from "../../src/cli/timeseries-lines.ts";
@@ -194,5 +195,37 @@ describe("the analytics for people", () => {
       "",
       "A line is one hour in UTC; ~ marks one that the window holds a part of.",
     ]);
+  });
+
+  test("show a line for each namespace that has a backlog", () => {
+    const calm = {
+      namespace_name: "calm",
+      queued_steps: 0,
+      claimable_steps: 0,
+      claimable_is_exact: true,
+      oldest_claimable_seconds: null,
+      running_steps: 0,
+      executions_per_second: 0,
+      drain_seconds: 0,
+    };
+    const busy = {
+      namespace_name: "busy",
+      queued_steps: 5000,
+      claimable_steps: 4000,
+      claimable_is_exact: false,
+      oldest_claimable_seconds: 90,
+      running_steps: 20,
+      executions_per_second: 2,
+      drain_seconds: 2000,
+    };
+    const { calculated_at, data_through, filters } = frame;
+    const of = { calculated_at, data_through, filters };
+    assert.deepEqual(backlogLines({ namespaces: [calm, busy], ...of }), [
+      "",
+      "namespace  queued  claimable  oldest  running  a minute  drained in",
+      "calm            0          0       -        0         0        0 ms",
+      "busy        5,000   <= 4,000    90 s       20       120   33 m 20 s",
+    ]);
+    assert.deepEqual(backlogLines({ namespaces: [], ...of }), ["", "no namespace is registered"]);
   });
 });

@@ -35,6 +35,7 @@ describe("the client", () => {
     await client.performance({ hours: 0, namespace: "a&b", version: undefined });
     await client.bottlenecks({ limit: 3, min_executions: 1, sort: "p95_duration" });
     await client.timeseries({ bucket: "5m", step_name: "ship" });
+    await client.backlog({ namespace: "shop" });
     await client.task("a/b");
     assert.deepEqual(
       asked.map(({ url }) => url.replace("http://tasker.example/behind/a/proxy", "")),
@@ -43,6 +44,7 @@ describe("the client", () => {
         "/v1/analytics/performance?hours=0&namespace=a%26b",
         "/v1/analytics/bottlenecks?limit=3&min_executions=1&sort=p95_duration",
         "/v1/analytics/timeseries?bucket=5m&step_name=ship",
+        "/v1/analytics/backlog?namespace=shop",
         "/v1/tasks/a%2Fb",
       ],
     );

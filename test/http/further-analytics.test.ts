@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 
-import type { Timeseries } from "../../src/http/api-types.ts";
+import type { Backlog, Timeseries } from "../../src/http/api-types.ts";
 import { assertProblem } from "./problems.ts";
 import { httpSystem } from "./setup.ts";
 
@@ -43,5 +43,41 @@ describe("GET /v1/analytics/timeseries", () => {
     );
     assertProblem(await server.inject(`${url}?hours=0`), 400, "invalid_parameter");
     assertProblem(await server.inject(`${url}?bucket=week`), 400, "invalid_parameter");
+  });
+});
+
+describe("GET /v1/analytics/backlog", () => {
+  const url = "/v1/analytics/backlog";
+
+  test("keeps an answer for a second and no longer", async (t) => {
+    const { server, clock } = await httpSystem(t);
+    const task = { namespace: "shop", name: "fulfil_order", version: "1.0.0", input: { order: 1 } };
+    const claimable = async () => {
+      const answer = await server.inject(url);
+      assert.equal(answer.statusCode, 200, answer.body);
+      return [
+        answer.json<Backlog>().namespaces.map((one) => [one.namespace_name, one.claimable_steps]),
+        answer.headers["cache-status"],
+        answer.headers["cache-control"],
+      ];
+    };
+    const maxAge = "private, max-age=1";
+    assert.deepEqual(await claimable(), [[["shop", 0]], "tasker; fwd=uri-miss; stored; ttl=1", maxAge]);
+    await server.inject({ method: "POST", url: "/v1/tasks", payload: task });
+    await clock.advance(900);
+    assert.deepEqual(await claimable(), [[["shop", 0]], "tasker; hit; ttl=0", maxAge]);
+    await clock.advance(101);
+    assert.deepEqual(await claimable(), [[["shop", 1]], "tasker; fwd=uri-miss; stored; ttl=1", maxAge]);
+  });
+
+  test("is about the namespace that is asked for, and takes no other parameter", async (t) => {
+    const { server } = await httpSystem(t);
+    const known = await server.inject(`${url}?namespace=shop`);
+    assert.equal(known.json<Backlog>().namespaces.length, 1);
+    assert.match(String(known.headers["cache-status"]), /stored/u);
+    const unknown = await server.inject(`${url}?namespace=nobody`);
+    assert.deepEqual(unknown.json<Backlog>().namespaces, []);
+    assert.equal(unknown.headers["cache-status"], "tasker; fwd=bypass");
+    assertProblem(await server.inject(`${url}?hours=1`), 400, "invalid_parameter");
   });
 });

@@ -18,6 +18,7 @@ describe("the routes", () => {
       "GET /v1/analytics/performance",
       "GET /v1/analytics/bottlenecks",
       "GET /v1/analytics/timeseries",
+      "GET /v1/analytics/backlog",
       "GET /health/live",
       "GET /health/ready",
       "GET /health",

@@ -1,5 +1,6 @@
 import { Command } from "commander";
 import type { CommandContext } from "../context.ts";
+import { backlogCommand } from "./analytics-backlog.ts";
 import { bottlenecksCommand } from "./analytics-bottlenecks.ts";
 import { performanceCommand } from "./analytics-performance.ts";
 import { timeseriesCommand } from "./analytics-timeseries.ts";
@@ -8,7 +9,8 @@ const examples = `
 Examples:
   tasker analytics performance         how much was done, how well and how fast
   tasker analytics bottlenecks         which steps and tasks are slow or fail
-  tasker analytics timeseries          how the figures went`;
+  tasker analytics timeseries          how the figures went
+  tasker analytics backlog             what waits for workers`;
 
 /** `tasker analytics`: what a running server says of its work. */
 export function analyticsCommand(context: CommandContext): Command {
@@ -17,5 +19,6 @@ export function analyticsCommand(context: CommandContext): Command {
     .addCommand(performanceCommand(context))
     .addCommand(bottlenecksCommand(context))
     .addCommand(timeseriesCommand(context))
+    .addCommand(backlogCommand(context))
     .addHelpText("after", examples);
 }
