@@ -6,6 +6,7 @@ import { type Backlog, type BacklogParameters, readBacklog } from "./backlog.ts"
 import { readHealthCounts, readMetrics } from "./performance-queries.ts";
 import { readAlerts, readSlowSteps, readSlowTasks } from "./bottleneck-queries.ts";
 import { type Thresholds, recommend } from "./recommendations.ts";
+import { readStepDetail, type StepDetail, type StepParameters } from "./step-detail.ts";
 import { readTimeseries, readWindowStart, type Timeseries, type TimeseriesQuestion } from "./timeseries.ts";
 
 /** Percentiles of the histograms are this close to the exact nearest rank. */
@@ -98,6 +99,22 @@ export class AnalyticsQueryService {
 
   async backlog(parameters: BacklogParameters): Promise<Queried<Backlog>> {
     return this.#inOneSnapshot(parameters, (sql, now) => readBacklog(sql, parameters, now));
+  }
+
+  /** Null when no template has such a step. */
+  async step(parameters: StepParameters): Promise<Queried<StepDetail | null>> {
+    return this.#inOneSnapshot(parameters, async (sql, now) => {
+      const detail = await readStepDetail(sql, parameters, now);
+      if (detail === undefined) return null;
+      const { analysis_period_start, ...figures } = detail;
+      const { filters, ...of } = frame(analysis_period_start, now, parameters);
+      return {
+        ...figures,
+        percentile_relative_error: percentileRelativeError,
+        ...of,
+        filters: { ...filters, step_name: parameters.step_name },
+      };
+    });
   }
 
   /**

@@ -1,6 +1,7 @@
 import type { CacheKeys } from "../cache/keys.ts";
 import type { Freshness } from "../cache/freshness.ts";
 import { type Answer, ReadThrough, type ReadThroughOptions } from "../cache/read-through.ts";
+import { NotFoundError } from "../engine/errors.ts";
 import type { AnalyticsQueryService, Queried } from "./analytics-query-service.ts";
 import type { Backlog, BacklogParameters } from "./backlog.ts";
 import {
@@ -11,7 +12,9 @@ import {
   defaultPerformance,
   type PerformanceParameters,
 } from "./parameters.ts";
+import type { StepParameters } from "./step-detail.ts";
 import {
+  checkHoursOfSeries,
   checkTimeseries,
   chosenBucket,
   defaultTimeseries,
@@ -45,6 +48,7 @@ export class AnalyticsService {
   readonly #bottlenecks: ReadThrough;
   readonly #timeseries: ReadThrough;
   readonly #backlog: ReadThrough;
+  readonly #steps: ReadThrough;
   /** What everybody asks for: the only keys that are worth refreshing ahead of a reader, and keeping for bad times. */
   readonly #defaultKeys: ReadonlySet<string>;
 
@@ -55,6 +59,7 @@ export class AnalyticsService {
     this.#bottlenecks = new ReadThrough({ ...options, resource: "bottlenecks" });
     this.#timeseries = new ReadThrough({ ...options, resource: "timeseries" });
     this.#backlog = new ReadThrough({ ...options, resource: "backlog" });
+    this.#steps = new ReadThrough({ ...options, resource: "steps" });
     const { limit, min_executions } = defaultBottlenecks;
     this.#defaultKeys = new Set([
       options.keys.performance(defaultPerformance.hours),
@@ -99,12 +104,27 @@ export class AnalyticsService {
     return this.#read(this.#backlog, key, "backlog", parameters, query, backlogTtlMs);
   }
 
+  /**
+   * The StepDetail of one step.
+   *
+   * @throws NotFoundError when no template has it
+   */
+  async step(parameters: StepParameters): Promise<Answer> {
+    checkHoursOfSeries(parameters.hours);
+    const { hours, ...step } = parameters;
+    const key = this.#options.keys.analytics("steps", [hours], step);
+    const answer = await this.#read(this.#steps, key, "steps", step, () => this.#options.queries.step(parameters));
+    if (!isNothing(answer)) return answer;
+    const { namespace, task_name, version, step_name } = step;
+    throw new NotFoundError(`No template ${namespace}/${task_name} ${version} has a step ${step_name}`);
+  }
+
   async #read(
     through: ReadThrough,
     key: string,
     resource: string,
     filter: AnalyticsFilter & { readonly step_name?: string | undefined },
-    query: () => Promise<Queried<{ readonly calculated_at: string }>>,
+    query: () => Promise<Queried<{ readonly calculated_at: string } | null>>,
     ttlMs: number = Number.POSITIVE_INFINITY,
   ): Promise<Answer> {
     const { clock, onComputed, freshness } = this.#options;
@@ -119,8 +139,15 @@ export class AnalyticsService {
         onComputed(resource, (clock.monotonicMs() - startedMs) / 1000);
         // A name that nobody registered must not fill the cache: anybody can make up names.
         const cacheable = !isFiltered || identitiesKnown;
-        return { body: JSON.stringify(answer), computedAt: answer.calculated_at, cacheable };
+        return { body: JSON.stringify(answer), computedAt: answer?.calculated_at ?? "", cacheable };
       },
     });
   }
 }
+
+/** Whether there is nothing under the names that were asked for; such an answer is never kept. */
+function isNothing({ body }: Answer): boolean {
+  return body.length === nothing.length && body.toString() === nothing;
+}
+
+const nothing = JSON.stringify(null);

@@ -42,11 +42,15 @@ export function timeseriesHoursMax(bucket: FixedBucket): number {
 }
 
 /** @throws InvalidParameterError */
-export function checkTimeseries({ hours, bucket }: TimeseriesParameters): void {
+export function checkHoursOfSeries(hours: number): void {
   const { min, max } = timeseriesHours;
-  if (!(Number.isInteger(hours) && hours >= min && hours <= max)) {
-    throw new InvalidParameterError(`hours must be a whole number from ${min} to ${max}, got ${hours}`);
-  }
+  if (Number.isInteger(hours) && hours >= min && hours <= max) return;
+  throw new InvalidParameterError(`hours must be a whole number from ${min} to ${max}, got ${hours}`);
+}
+
+/** @throws InvalidParameterError */
+export function checkTimeseries({ hours, bucket }: TimeseriesParameters): void {
+  checkHoursOfSeries(hours);
   if (!timeseriesBuckets.includes(bucket)) {
     throw new InvalidParameterError(`bucket must be one of ${timeseriesBuckets.join(", ")}, got ${bucket}`);
   }
@@ -54,7 +58,7 @@ export function checkTimeseries({ hours, bucket }: TimeseriesParameters): void {
   const hoursMax = timeseriesHoursMax(chosen);
   if (hours <= hoursMax) return;
   throw new InvalidParameterError(
-    `hours must be a whole number from ${min} to ${hoursMax} with bucket=${chosen}, got ${hours}: ` +
+    `hours must be a whole number from ${timeseriesHours.min} to ${hoursMax} with bucket=${chosen}, got ${hours}: ` +
       `a series has at most ${timeseriesPointsMax} points`,
   );
 }

@@ -22,7 +22,7 @@ const urlByDefault = "http://127.0.0.1:8080";
 export function addAnalyticsOptions(command: Command): Command {
   return command
     .addOption(urlOption())
-    .addOption(wholeNumberOption("--hours <hours>", "hours", "how far to look back; 0 is all history"))
+    .addOption(hoursOption())
     .option("--namespace <name>", "only the templates of this namespace")
     .option("--task-name <name>", "only the templates of this name")
     .option("--template-version <version>", "only this version of the templates")
@@ -32,6 +32,11 @@ export function addAnalyticsOptions(command: Command): Command {
 /** Names the server to ask. */
 export function urlOption(): Option {
   return new Option("--url <url>", "where the API listens").default(urlByDefault).argParser(urlOf);
+}
+
+/** The window, as the server has it by default; not every question can be asked of all history. */
+export function hoursOption(): Option {
+  return wholeNumberOption("--hours <hours>", "hours", "how far to look back; 0 is all history");
 }
 
 export function jsonOption(): Option {

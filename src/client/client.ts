@@ -6,6 +6,9 @@ import type {
   HealthCheck,
   PerformanceMetrics,
   PerformanceParameters,
+  StepDetail,
+  StepIdentity,
+  StepParameters,
   TaskBody,
   Timeseries,
   TimeseriesParameters,
@@ -106,6 +109,16 @@ export class TaskerClient {
   /** What waits for workers now, namespace by namespace. */
   backlog(parameters: BacklogParameters = {}, options?: RequestOptions): Promise<AnalyticsAnswer<Backlog>> {
     return this.#analytics("backlog", { ...parameters }, options);
+  }
+
+  /** One step looked at closely. Rejects with an ApiError `not_found` when no template has it. */
+  step(
+    { namespace, task_name, version, step_name }: StepIdentity,
+    parameters: Partial<Pick<StepParameters, "hours">> = {},
+    options?: RequestOptions,
+  ): Promise<AnalyticsAnswer<StepDetail>> {
+    const path = [namespace, task_name, version, step_name].map(encodeURIComponent).join("/");
+    return this.#analytics(`steps/${path}`, { ...parameters }, options);
   }
 
   /** Creates a task of a registered template. */

@@ -10,6 +10,14 @@ export type {
 } from "../analytics/answers.ts";
 export type { Backlog, BacklogParameters, NamespaceBacklog } from "../analytics/backlog.ts";
 export type { BottleneckParameters, PerformanceParameters } from "../analytics/parameters.ts";
+export type {
+  HistogramBucket,
+  StepDetail,
+  StepExample,
+  StepIdentity,
+  StepParameters,
+  StepTrendPoint,
+} from "../analytics/step-detail.ts";
 export type { Timeseries, TimeseriesPoint } from "../analytics/timeseries.ts";
 export type { TimeseriesBucket, TimeseriesParameters } from "../analytics/timeseries-parameters.ts";
 export type { StepBody, TaskBody } from "./endpoints/get-task.ts";

@@ -1,6 +1,7 @@
 import { addAnalyticsBacklog } from "./endpoints/analytics-backlog.ts";
 import { addAnalyticsBottlenecks } from "./endpoints/analytics-bottlenecks.ts";
 import { addAnalyticsPerformance } from "./endpoints/analytics-performance.ts";
+import { addAnalyticsStep } from "./endpoints/analytics-step.ts";
 import { addAnalyticsTimeseries } from "./endpoints/analytics-timeseries.ts";
 import { addCreateTask } from "./endpoints/create-task.ts";
 import { addGetTask } from "./endpoints/get-task.ts";
@@ -25,6 +26,7 @@ export function addRoutes(shell: Shell, options: HttpServerOptions): void {
   addAnalyticsBottlenecks(shell, options);
   addAnalyticsTimeseries(shell, options);
   addAnalyticsBacklog(shell, options);
+  addAnalyticsStep(shell, options);
   addHealthLive(shell);
   addHealthReady(shell, probe);
   addHealth(shell, probe, options);

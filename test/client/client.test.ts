@@ -36,6 +36,8 @@ describe("the client", () => {
     await client.bottlenecks({ limit: 3, min_executions: 1, sort: "p95_duration" });
     await client.timeseries({ bucket: "5m", step_name: "ship" });
     await client.backlog({ namespace: "shop" });
+    const step = { namespace: "shop", task_name: "order", version: "1.0.0+b", step_name: "ship" };
+    await client.step(step, { hours: 3 });
     await client.task("a/b");
     assert.deepEqual(
       asked.map(({ url }) => url.replace("http://tasker.example/behind/a/proxy", "")),
@@ -45,6 +47,7 @@ describe("the client", () => {
         "/v1/analytics/bottlenecks?limit=3&min_executions=1&sort=p95_duration",
         "/v1/analytics/timeseries?bucket=5m&step_name=ship",
         "/v1/analytics/backlog?namespace=shop",
+        "/v1/analytics/steps/shop/order/1.0.0%2Bb/ship?hours=3",
         "/v1/tasks/a%2Fb",
       ],
     );

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 
-import type { Backlog, Timeseries } from "../../src/http/api-types.ts";
+import type { Backlog, StepDetail, Timeseries } from "../../src/http/api-types.ts";
 import { assertProblem } from "./problems.ts";
 import { httpSystem } from "./setup.ts";
 
@@ -79,5 +79,41 @@ describe("GET /v1/analytics/backlog", () => {
     assert.deepEqual(unknown.json<Backlog>().namespaces, []);
     assert.equal(unknown.headers["cache-status"], "tasker; fwd=bypass");
     assertProblem(await server.inject(`${url}?hours=1`), 400, "invalid_parameter");
+  });
+});
+
+describe("GET /v1/analytics/steps/{namespace}/{task_name}/{version}/{step_name}", () => {
+  const url = "/v1/analytics/steps/shop/fulfil_order/1.0.0";
+
+  test("answers about the step, from the database and then from the cache", async (t) => {
+    const { server } = await httpSystem(t);
+    const first = await server.inject(`${url}/ship`);
+    assert.equal(first.statusCode, 200, first.body);
+    assert.equal(first.headers["cache-status"], "tasker; fwd=uri-miss; stored; ttl=60");
+    const filters = { namespace: "shop", task_name: "fulfil_order", version: "1.0.0", step_name: "ship" };
+    assert.deepEqual(first.json<StepDetail>().filters, filters);
+    const again = await server.inject(`${url}/ship?hours=24`);
+    assert.deepEqual(again.rawPayload, first.rawPayload);
+    assert.match(String(again.headers["cache-status"]), /^tasker; hit/u);
+    const other = await server.inject(`${url}/charge`);
+    assert.match(String(other.headers["cache-status"]), /stored/u);
+  });
+
+  test("says that a step is not known, each time", async (t) => {
+    const { server, faults } = await httpSystem(t);
+    faults.asked = 0;
+    for (const path of [`${url}/nothing`, "/v1/analytics/steps/shop/fulfil_order/9/ship", `${url}/nothing`]) {
+      const before = faults.asked;
+      const problem = assertProblem(await server.inject(path), 404, "not_found");
+      assert.match(problem.detail, /^No template shop\/fulfil_order .* has a step/u);
+      assert.ok(faults.asked > before, "the answer is not kept");
+    }
+  });
+
+  test("refuses what is no name, and a window without end", async (t) => {
+    const { server } = await httpSystem(t);
+    assertProblem(await server.inject(`${url}/a%00b`), 400, "invalid_id");
+    assertProblem(await server.inject(`${url}/${"x".repeat(129)}`), 414, "path_too_long");
+    assertProblem(await server.inject(`${url}/ship?hours=0`), 400, "invalid_parameter");
   });
 });

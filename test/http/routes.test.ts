@@ -19,6 +19,7 @@ describe("the routes", () => {
       "GET /v1/analytics/bottlenecks",
       "GET /v1/analytics/timeseries",
       "GET /v1/analytics/backlog",
+      "GET /v1/analytics/steps/{namespace}/{task_name}/{version}/{step_name}",
       "GET /health/live",
       "GET /health/ready",
       "GET /health",
@@ -62,6 +63,6 @@ describe("the routes", () => {
     } as const;
     assertProblem(await server.inject(form), 404, "unknown_route");
     assertProblem(await server.inject("/v1/tasks/%zz"), 400, "malformed_request");
-    assertProblem(await server.inject(`/v1/tasks/${"x".repeat(101)}`), 414, "path_too_long");
+    assertProblem(await server.inject(`/v1/tasks/${"x".repeat(129)}`), 414, "path_too_long");
   });
 });

@@ -3,6 +3,7 @@ import type { CommandContext } from "../context.ts";
 import { backlogCommand } from "./analytics-backlog.ts";
 import { bottlenecksCommand } from "./analytics-bottlenecks.ts";
 import { performanceCommand } from "./analytics-performance.ts";
+import { stepCommand } from "./analytics-step.ts";
 import { timeseriesCommand } from "./analytics-timeseries.ts";
 
 const examples = `
@@ -10,7 +11,8 @@ Examples:
   tasker analytics performance         how much was done, how well and how fast
   tasker analytics bottlenecks         which steps and tasks are slow or fail
   tasker analytics timeseries          how the figures went
-  tasker analytics backlog             what waits for workers`;
+  tasker analytics backlog             what waits for workers
+  tasker analytics step                one step looked at closely`;
 
 /** `tasker analytics`: what a running server says of its work. */
 export function analyticsCommand(context: CommandContext): Command {
@@ -20,5 +22,6 @@ export function analyticsCommand(context: CommandContext): Command {
     .addCommand(bottlenecksCommand(context))
     .addCommand(timeseriesCommand(context))
     .addCommand(backlogCommand(context))
+    .addCommand(stepCommand(context))
     .addHelpText("after", examples);
 }
