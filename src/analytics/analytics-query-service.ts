@@ -3,6 +3,7 @@ import type { BottleneckAnalysis, PerformanceMetrics } from "./answers.ts";
 import type { AnalyticsFilter, BottleneckParameters, PerformanceParameters } from "./parameters.ts";
 import { assessHealth } from "./health.ts";
 import { type Backlog, type BacklogParameters, readBacklog } from "./backlog.ts";
+import { type CompareParameters, readComparison, type VersionComparison } from "./compare.ts";
 import { readHealthCounts, readMetrics } from "./performance-queries.ts";
 import { readAlerts, readSlowSteps, readSlowTasks } from "./bottleneck-queries.ts";
 import { type Thresholds, recommend } from "./recommendations.ts";
@@ -113,6 +114,24 @@ export class AnalyticsQueryService {
         percentile_relative_error: percentileRelativeError,
         ...of,
         filters: { ...filters, step_name: parameters.step_name },
+      };
+    });
+  }
+
+  /** Null when one of the versions is not registered. */
+  async compare(parameters: CompareParameters): Promise<Queried<VersionComparison | null>> {
+    const { namespace, task_name, a, b } = parameters;
+    const filter = { namespace, task_name };
+    return this.#inOneSnapshot(filter, async (sql, now) => {
+      const comparison = await readComparison(sql, parameters, now);
+      if (comparison === undefined) return null;
+      const { analysis_period_start, ...answer } = comparison;
+      return {
+        a,
+        b,
+        ...answer,
+        percentile_relative_error: percentileRelativeError,
+        ...frame(analysis_period_start, now, filter),
       };
     });
   }

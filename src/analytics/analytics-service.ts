@@ -12,6 +12,7 @@ import {
   defaultPerformance,
   type PerformanceParameters,
 } from "./parameters.ts";
+import { checkCompare, type CompareParameters, type VersionComparison } from "./compare.ts";
 import type { StepParameters } from "./step-detail.ts";
 import {
   checkHoursOfSeries,
@@ -49,6 +50,7 @@ export class AnalyticsService {
   readonly #timeseries: ReadThrough;
   readonly #backlog: ReadThrough;
   readonly #steps: ReadThrough;
+  readonly #compare: ReadThrough;
   /** What everybody asks for: the only keys that are worth refreshing ahead of a reader, and keeping for bad times. */
   readonly #defaultKeys: ReadonlySet<string>;
 
@@ -60,6 +62,7 @@ export class AnalyticsService {
     this.#timeseries = new ReadThrough({ ...options, resource: "timeseries" });
     this.#backlog = new ReadThrough({ ...options, resource: "backlog" });
     this.#steps = new ReadThrough({ ...options, resource: "steps" });
+    this.#compare = new ReadThrough({ ...options, resource: "compare" });
     const { limit, min_executions } = defaultBottlenecks;
     this.#defaultKeys = new Set([
       options.keys.performance(defaultPerformance.hours),
@@ -119,6 +122,24 @@ export class AnalyticsService {
     throw new NotFoundError(`No template ${namespace}/${task_name} ${version} has a step ${step_name}`);
   }
 
+  /**
+   * The VersionComparison of two versions of a template.
+   *
+   * @throws NotFoundError when one of them is not registered
+   */
+  async compare(parameters: CompareParameters): Promise<Answer> {
+    checkCompare(parameters);
+    const { hours, ...names } = parameters;
+    const key = this.#options.keys.analytics("compare", [hours], names);
+    const query = (): Promise<Queried<VersionComparison | null>> => this.#options.queries.compare(parameters);
+    const answer = await this.#read(this.#compare, key, "compare", names, query);
+    if (!isNothing(answer)) return answer;
+    const { namespace, task_name, a, b } = names;
+    throw new NotFoundError(
+      `There are no templates ${namespace}/${task_name} ${a} and ${b}: one of them, or both, are unknown`,
+    );
+  }
+
   async #read(
     through: ReadThrough,
     key: string,
@@ -138,7 +159,7 @@ export class AnalyticsService {
         const { answer, identitiesKnown } = await query();
         onComputed(resource, (clock.monotonicMs() - startedMs) / 1000);
         // A name that nobody registered must not fill the cache: anybody can make up names.
-        const cacheable = !isFiltered || identitiesKnown;
+        const cacheable = answer !== null && (!isFiltered || identitiesKnown);
         return { body: JSON.stringify(answer), computedAt: answer?.calculated_at ?? "", cacheable };
       },
     });

@@ -3,6 +3,7 @@ import type {
   BacklogParameters,
   BottleneckAnalysis,
   BottleneckParameters,
+  CompareParameters,
   HealthCheck,
   PerformanceMetrics,
   PerformanceParameters,
@@ -12,6 +13,7 @@ import type {
   TaskBody,
   Timeseries,
   TimeseriesParameters,
+  VersionComparison,
 } from "../http/api-types.ts";
 import { UnreachableError } from "./errors.ts";
 import { problemOf, reasonOf } from "./problems.ts";
@@ -119,6 +121,14 @@ export class TaskerClient {
   ): Promise<AnalyticsAnswer<StepDetail>> {
     const path = [namespace, task_name, version, step_name].map(encodeURIComponent).join("/");
     return this.#analytics(`steps/${path}`, { ...parameters }, options);
+  }
+
+  /** Whether version `b` of a template is slower, or fails more, than `a`. Rejects with `not_found` when one is unknown. */
+  compare(
+    parameters: Omit<CompareParameters, "hours"> & Partial<Pick<CompareParameters, "hours">>,
+    options?: RequestOptions,
+  ): Promise<AnalyticsAnswer<VersionComparison>> {
+    return this.#analytics("compare", { ...parameters }, options);
   }
 
   /** Creates a task of a registered template. */

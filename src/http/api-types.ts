@@ -9,6 +9,14 @@ export type {
   SlowTask,
 } from "../analytics/answers.ts";
 export type { Backlog, BacklogParameters, NamespaceBacklog } from "../analytics/backlog.ts";
+export type {
+  ComparedStep,
+  CompareParameters,
+  Comparison,
+  Comparisons,
+  VersionComparison,
+  VersionFigures,
+} from "../analytics/compare.ts";
 export type { BottleneckParameters, PerformanceParameters } from "../analytics/parameters.ts";
 export type {
   HistogramBucket,

@@ -1,5 +1,6 @@
 import { addAnalyticsBacklog } from "./endpoints/analytics-backlog.ts";
 import { addAnalyticsBottlenecks } from "./endpoints/analytics-bottlenecks.ts";
+import { addAnalyticsCompare } from "./endpoints/analytics-compare.ts";
 import { addAnalyticsPerformance } from "./endpoints/analytics-performance.ts";
 import { addAnalyticsStep } from "./endpoints/analytics-step.ts";
 import { addAnalyticsTimeseries } from "./endpoints/analytics-timeseries.ts";
@@ -27,6 +28,7 @@ export function addRoutes(shell: Shell, options: HttpServerOptions): void {
   addAnalyticsTimeseries(shell, options);
   addAnalyticsBacklog(shell, options);
   addAnalyticsStep(shell, options);
+  addAnalyticsCompare(shell, options);
   addHealthLive(shell);
   addHealthReady(shell, probe);
   addHealth(shell, probe, options);

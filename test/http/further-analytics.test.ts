@@ -1,7 +1,8 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 
-import type { Backlog, StepDetail, Timeseries } from "../../src/http/api-types.ts";
+import type { Backlog, StepDetail, Timeseries, VersionComparison } from "../../src/http/api-types.ts";
+import { register } from "../support/engine.ts";
 import { assertProblem } from "./problems.ts";
 import { httpSystem } from "./setup.ts";
 
@@ -115,5 +116,40 @@ describe("GET /v1/analytics/steps/{namespace}/{task_name}/{version}/{step_name}"
     assertProblem(await server.inject(`${url}/a%00b`), 400, "invalid_id");
     assertProblem(await server.inject(`${url}/${"x".repeat(129)}`), 414, "path_too_long");
     assertProblem(await server.inject(`${url}/ship?hours=0`), 400, "invalid_parameter");
+  });
+});
+
+describe("GET /v1/analytics/compare", () => {
+  const url = "/v1/analytics/compare?namespace=shop&task_name=fulfil_order";
+
+  test("answers about two versions that are registered, and keeps the answer", async (t) => {
+    const { server, db } = await httpSystem(t);
+    await register(db, { charge: [], ship: ["charge"] }, { name: "fulfil_order", version: "1.1.0" });
+    const first = await server.inject(`${url}&a=1.0.0&b=1.1.0`);
+    assert.equal(first.statusCode, 200, first.body);
+    assert.equal(first.headers["cache-status"], "tasker; fwd=uri-miss; stored; ttl=60");
+    const { a, b, steps, tasks } = first.json<VersionComparison>();
+    assert.deepEqual([a, b, steps.length], ["1.0.0", "1.1.0", 2]);
+    assert.equal(tasks.comparison.p50_duration.verdict, "not_enough_data");
+    const again = await server.inject(`${url}&hours=24&b=1.1.0&a=1.0.0`);
+    assert.deepEqual(again.rawPayload, first.rawPayload);
+    const turned = await server.inject(`${url}&a=1.1.0&b=1.0.0`);
+    assert.match(String(turned.headers["cache-status"]), /stored/u);
+  });
+
+  test("says which versions are not known, each time", async (t) => {
+    const { server } = await httpSystem(t);
+    for (let time = 0; time < 2; time++) {
+      const problem = assertProblem(await server.inject(`${url}&a=1.0.0&b=9`), 404, "not_found");
+      assert.match(problem.detail, /shop\/fulfil_order 1\.0\.0 and 9/u);
+    }
+  });
+
+  test("refuses to compare a version with itself, or with nothing", async (t) => {
+    const { server } = await httpSystem(t);
+    const same = assertProblem(await server.inject(`${url}&a=1.0.0&b=1.0.0`), 400, "invalid_parameter");
+    assert.equal(same.detail, "a and b must be different versions, got 1.0.0 twice");
+    const missing = assertProblem(await server.inject(`${url}&a=1.0.0`), 400, "invalid_parameter");
+    assert.match(missing.detail, /^b is required/u);
   });
 });
