@@ -9,6 +9,7 @@ import { readAlerts, readSlowSteps, readSlowTasks } from "./bottleneck-queries.t
 import { type Thresholds, recommend } from "./recommendations.ts";
 import { readStepDetail, type StepDetail, type StepParameters } from "./step-detail.ts";
 import { readTimeseries, readWindowStart, type Timeseries, type TimeseriesQuestion } from "./timeseries.ts";
+import { readSlowdowns } from "./usual.ts";
 
 /** Percentiles of the histograms are this close to the exact nearest rank. */
 export const percentileRelativeError = 0.01;
@@ -62,8 +63,9 @@ export class AnalyticsQueryService {
       const slow_steps = await readSlowSteps(sql, parameters, now);
       const slow_tasks = await readSlowTasks(sql, parameters, now);
       const alerts = await readAlerts(sql, parameters, now, this.#thresholds);
+      const slowdowns = await readSlowdowns(sql, parameters, now);
       const counts = await readHealthCounts(sql, parameters, now);
-      const { findings, recommendations } = recommend(alerts, poolUtilization, this.#thresholds);
+      const { findings, recommendations } = recommend(alerts, poolUtilization, this.#thresholds, slowdowns);
       const { total_tasks, tasks, total_steps, steps } = counts;
       return {
         slow_steps,
