@@ -2,8 +2,8 @@ import type { Answer } from "../cache/read-through.ts";
 
 type AnswerHeader = "content-type" | "etag" | "age" | "cache-control" | "cache-status" | "vary";
 
-/** Once there are keys, an answer is its asker's; encodings differ in their bytes. */
-const vary = "Accept-Encoding, Authorization, X-API-Key";
+/** Once there are keys, an answer is its asker's; types and encodings differ in their bytes. */
+const vary = "Accept, Accept-Encoding, Authorization, X-API-Key";
 
 /** The headers that say what a cached answer is: how old, how long it holds, where it came from. */
 export function answerHeaders(answer: Answer): Record<AnswerHeader, string> {

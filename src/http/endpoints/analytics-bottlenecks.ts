@@ -1,9 +1,10 @@
 import { Type } from "@fastify/type-provider-typebox";
 
 import { bottleneckSorts, defaultBottlenecks } from "../../analytics/parameters.ts";
+import { bottlenecksCsv, bottleneckTables } from "../csv-tables.ts";
 import type { HttpServerOptions } from "../options.ts";
 import { choice } from "../schemas.ts";
-import { sendAnswer } from "../send-answer.ts";
+import { sendAnswerOrCsv } from "../send-csv.ts";
 import type { Shell } from "../shell.ts";
 import { bounded, filter } from "./analytics-parameters.ts";
 
@@ -14,13 +15,17 @@ const querystring = Type.Object(
     hours: bounded("hours", defaultBottlenecks.hours),
     sort: choice(bottleneckSorts, defaultBottlenecks.sort),
     ...filter,
+    // Which of the lists is sent as CSV; JSON has both.
+    table: choice(bottleneckTables, "slow_steps"),
   },
   { additionalProperties: false },
 );
 
 /** `GET /v1/analytics/bottlenecks`: which steps and tasks are slow or fail, and what to do about it. */
 export function addAnalyticsBottlenecks(shell: Shell, { analytics }: HttpServerOptions): void {
-  shell.get("/v1/analytics/bottlenecks", { schema: { querystring } }, async (request, reply) =>
-    sendAnswer(request, reply, await analytics.bottlenecks(request.query)),
-  );
+  shell.get("/v1/analytics/bottlenecks", { schema: { querystring } }, async (request, reply) => {
+    const { table, ...parameters } = request.query;
+    const answer = await analytics.bottlenecks(parameters);
+    return sendAnswerOrCsv(request, reply, answer, (json) => bottlenecksCsv(json, table));
+  });
 }

@@ -1,8 +1,9 @@
 import { Type } from "@fastify/type-provider-typebox";
 
 import { defaultPerformance } from "../../analytics/parameters.ts";
+import { performanceCsv } from "../csv-tables.ts";
 import type { HttpServerOptions } from "../options.ts";
-import { sendAnswer } from "../send-answer.ts";
+import { sendAnswerOrCsv } from "../send-csv.ts";
 import type { Shell } from "../shell.ts";
 import { bounded, filter } from "./analytics-parameters.ts";
 
@@ -14,6 +15,6 @@ const querystring = Type.Object(
 /** `GET /v1/analytics/performance`: how much was done, how well and how fast. */
 export function addAnalyticsPerformance(shell: Shell, { analytics }: HttpServerOptions): void {
   shell.get("/v1/analytics/performance", { schema: { querystring } }, async (request, reply) =>
-    sendAnswer(request, reply, await analytics.performance(request.query)),
+    sendAnswerOrCsv(request, reply, await analytics.performance(request.query), performanceCsv),
   );
 }

@@ -1,9 +1,10 @@
 import { Type } from "@fastify/type-provider-typebox";
 
 import { defaultTimeseries, timeseriesBuckets, timeseriesHours } from "../../analytics/timeseries-parameters.ts";
+import { timeseriesCsv } from "../csv-tables.ts";
 import type { HttpServerOptions } from "../options.ts";
 import { choice, integer, nameCharactersMax, text } from "../schemas.ts";
-import { sendAnswer } from "../send-answer.ts";
+import { sendAnswerOrCsv } from "../send-csv.ts";
 import type { Shell } from "../shell.ts";
 import { filter } from "./analytics-parameters.ts";
 
@@ -20,6 +21,6 @@ const querystring = Type.Object(
 /** `GET /v1/analytics/timeseries`: how the figures went, bucket by bucket. */
 export function addAnalyticsTimeseries(shell: Shell, { analytics }: HttpServerOptions): void {
   shell.get("/v1/analytics/timeseries", { schema: { querystring } }, async (request, reply) =>
-    sendAnswer(request, reply, await analytics.timeseries(request.query)),
+    sendAnswerOrCsv(request, reply, await analytics.timeseries(request.query), timeseriesCsv),
   );
 }
