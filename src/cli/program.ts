@@ -3,6 +3,7 @@ import { version } from "../config/version.ts";
 import { analyticsCommand } from "./commands/analytics.ts";
 import { configCommand } from "./commands/config.ts";
 import { devCommand } from "./commands/dev.ts";
+import { doctorCommand } from "./commands/doctor.ts";
 import { migrateCommand } from "./commands/migrate.ts";
 import { serveCommand } from "./commands/serve.ts";
 import { workerCommand } from "./commands/worker.ts";
@@ -23,7 +24,15 @@ export function createProgram(context: CommandContext): Command {
     .version(version, "--version", "print the version")
     .option("--debug", "log everything, and show the stack of an error")
     .addHelpText("after", examples);
-  const commands = [devCommand, serveCommand, workerCommand, migrateCommand, analyticsCommand, configCommand];
+  const commands = [
+    devCommand,
+    serveCommand,
+    workerCommand,
+    migrateCommand,
+    analyticsCommand,
+    doctorCommand,
+    configCommand,
+  ];
   for (const create of commands) program.addCommand(create(context));
   for (const command of everyCommand(program)) {
     command
