@@ -29,9 +29,20 @@ begin
     when '5m' then return interval '5 minutes';
     when 'hour' then return interval '1 hour';
     when 'day' then return interval '24 hours';
-    else raise exception 'bucket must be one of minute, 5m, hour, day, got %', p_bucket using errcode = 'invalid_parameter_value';
+    else raise exception 'bucket must be one of auto, minute, 5m, hour, day, got %', p_bucket using errcode = 'invalid_parameter_value';
   end case;
 end $$;
+
+-- The bucket that 'auto' stands for in a window of so many hours.
+create function tasker.chosen_bucket(p_bucket text, p_hours integer) returns text language sql immutable as $$
+  select case when p_bucket <> 'auto' then p_bucket when p_hours <= 3 then 'minute' when p_hours <= 12 then '5m'
+    when p_hours <= 240 then 'hour' else 'day' end
+$$;
+
+-- The shortest window in whole hours, up to a year, that reaches back to a time: for dashboards, which know that.
+create function tasker.hours_since(p_from timestamptz) returns integer language sql stable as $$
+  select least(8760, greatest(1, ceil(extract(epoch from tasker.clock() - p_from) / 3600)))::integer
+$$;
 
 -- The beginning of the bucket of a time, in UTC.
 create function tasker.bucket_of(p_at timestamptz, p_length interval) returns timestamptz language sql immutable as $$
@@ -109,7 +120,7 @@ end $$;
 -- A row for each bucket of the window of p_hours that ends at p_now, also for those in which nothing ended. is_complete: the
 -- window holds all of it; its first bucket may begin before the window, its last is still going on. p_step_name restricts the
 -- figures of steps; those of tasks are the templates'.
-create function tasker.get_analytics_timeseries(p_hours integer default 24, p_bucket text default 'hour',
+create function tasker.get_analytics_timeseries(p_hours integer default 24, p_bucket text default 'auto',
   p_namespace text default null, p_task_name text default null, p_version text default null, p_step_name text default null,
   p_now timestamptz default tasker.clock())
 returns table (bucket_start timestamptz, bucket_end timestamptz, is_complete boolean, completed_tasks bigint, failed_tasks bigint,
@@ -123,7 +134,7 @@ language plpgsql stable set plan_cache_mode = force_custom_plan set jit = off se
 #variable_conflict use_column
 declare
   v_ids integer[] := tasker.filtered_identities(p_namespace, p_task_name, p_version, p_step_name);
-  v_length interval := tasker.bucket_length(p_bucket);
+  v_length interval := tasker.bucket_length(tasker.chosen_bucket(p_bucket, p_hours));
   v_from timestamptz := tasker.window_start(p_hours, p_now);
 begin
   if v_from is null then

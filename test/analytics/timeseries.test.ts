@@ -122,6 +122,21 @@ test("what ended after the answer's time began to be asked for is in the last bu
   );
 });
 
+test("the functions refuse what they cannot answer, and count hours back to a time", async () => {
+  const refused = async (call: string) =>
+    assert.rejects(db.query({ text: `select * from ${call}` }), { code: "22023" });
+  await refused("tasker.get_analytics_timeseries(p_bucket => 'week')");
+  await refused("tasker.get_analytics_timeseries(p_hours => 0)");
+  const hours = await db.query<{ hours: number }>({
+    text: `select tasker.hours_since(tasker.clock() - s * interval '1 second') as hours
+      from unnest(array[-5, 0, 3600, 3601, 86400, 1000000000]) with ordinality u(s, n) order by n`,
+  });
+  assert.deepEqual(
+    hours.map((row) => row.hours),
+    [1, 1, 1, 2, 24, 8760],
+  );
+});
+
 test("a series has at most 500 points, and who asks for more is told the range", async () => {
   await setClock(db, "2026-05-12T13:59:59.999999Z");
   for (const bucket of ["minute", "5m", "hour", "day"] as const) {
@@ -149,5 +164,9 @@ test("a series has at most 500 points, and who asks for more is told the range",
     [1, 3, 4, 12, 13, 240, 241].map((hours) => chosenBucket({ hours, bucket: "auto" })),
     ["minute", "minute", "5m", "5m", "hour", "hour", "day"],
   );
-  assert.equal(timeseriesBuckets.length, 5);
+  const chosen = await db.query<{ hours: number; bucket: string }>({
+    text: "select h as hours, tasker.chosen_bucket('auto', h) as bucket from generate_series(1, 8760) h",
+  });
+  for (const { hours, bucket } of chosen) assert.equal(bucket, chosenBucket({ hours, bucket: "auto" }), `${hours} h`);
+  assert.deepEqual(timeseriesBuckets.slice(1), Object.keys({ minute: 0, "5m": 0, hour: 0, day: 0 }));
 });
