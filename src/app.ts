@@ -3,6 +3,7 @@ import {
   composeAnalytics,
   composeListener,
   composeMaintenance,
+  composeTemplates,
   composeWorker,
   openConfiguredCaches,
   type Parts,
@@ -10,6 +11,7 @@ import {
 import { checkHealth } from "./app/health.ts";
 import { onStop, run } from "./app/services.ts";
 import { openEmbedded, openPool } from "./app/storage.ts";
+import { composeWarmStart } from "./app/warm.ts";
 import { CacheKeys } from "./cache/keys.ts";
 import type { Config } from "./config/schema.ts";
 import { version } from "./config/version.ts";
@@ -27,7 +29,6 @@ import type { Logger } from "./runtime/logging.ts";
 import { createMetrics } from "./runtime/metrics.ts";
 import { TaskSubmitter } from "./templates/submit.ts";
 import { TaskHandlerRegistry } from "./templates/task-handler-registry.ts";
-import { TemplateStore } from "./templates/template-store.ts";
 import type { AnyTaskDefinition } from "./workflow/define-task.ts";
 
 export interface AppOptions {
@@ -101,22 +102,22 @@ async function start(options: AppOptions, started: Service[], stop: () => Promis
   const parts: Parts = { config, logger, metrics, pool, analyticsPool, caches, wakeUps, outcomes };
 
   const keys = new CacheKeys(config.common.cache.keyPrefix);
-  const ttlMs = config.common.cache.templateTtlSeconds * 1000;
-  const store = new TemplateStore({ cache: caches.templates, keys, ttlMs });
+  // The API's view of the engine's pool; workers and chores have patience of their own.
+  const database = breakerDatabase(pool, { name: "engine", clock, logger });
+  const store = composeTemplates(parts, keys, database);
+  started.push(onStop("templates", () => store.stop()));
   const allowGraphChange = options.allowGraphChange === true;
   const registry = new TaskHandlerRegistry({ database: pool, store, logger, allowGraphChange });
   await registry.register(definitions);
   onProgress({ phase: "registered", templates: definitions.length });
-  // The API's view of the engine's pool; workers and chores have patience of their own.
-  const database = breakerDatabase(pool, { name: "engine", clock, logger });
   const submitter = new TaskSubmitter({ database, store, registry, wakeUps });
   const analytics = composeAnalytics(parts, keys);
 
   await run(started, composeMaintenance(parts));
-  if (options.work === true) {
-    const worker = composeWorker(parts, registry);
-    await run(started, worker);
-    await run(started, composeListener(parts, connectionString, worker));
+  const worker = options.work === true ? composeWorker(parts, registry) : undefined;
+  if (worker !== undefined) await run(started, worker);
+  if (worker !== undefined || caches.templates !== undefined) {
+    await run(started, composeListener(parts, connectionString, store, worker));
   }
   let http: HttpServer | undefined;
   if (options.serve === true) {
@@ -134,6 +135,8 @@ async function start(options: AppOptions, started: Service[], stop: () => Promis
     });
     await run(started, http);
     onProgress({ phase: "listening", address: http.address });
+    const warmStart = composeWarmStart(parts, analytics);
+    if (warmStart !== undefined) await run(started, warmStart);
   }
   return { database: pool, submitter, analytics, outcomes, http, embedded, stop };
 }

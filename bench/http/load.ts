@@ -1,13 +1,19 @@
-/** A process that asks for a URL as fast as it can. */
+/** A process that asks for a URL, so many times, as fast as it can. */
 import autocannon from "autocannon";
 
 import { report, told } from "../support/child.ts";
 import { isLoad, type Measured } from "./protocol.ts";
 
-const { url, connections, seconds } = await told(isLoad);
-const { requests, latency, errors, timeouts, non2xx } = await autocannon({ url, connections, duration: seconds });
+const { url, connections, requests: amount, acceptEncoding } = await told(isLoad);
+const headers = { "accept-encoding": acceptEncoding };
+const { requests, latency, errors, timeouts, non2xx } = await autocannon({
+  url,
+  connections,
+  amount,
+  headers,
+});
 const measured: Measured = {
-  requestsPerSecond: requests.average,
+  answered: requests.total,
   p50Ms: latency.p50,
   p99Ms: latency.p99,
   failures: errors + timeouts + non2xx,

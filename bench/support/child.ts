@@ -5,6 +5,8 @@ import { once } from "node:events";
 export interface Child<Report> {
   /** What it reported first. */
   readonly report: Report;
+  /** Asks it, when it answers questions. One at a time. */
+  ask<Reply>(isReply: (message: unknown) => message is Reply): Promise<Reply>;
   /** Ends it and waits for that. */
   stop(): Promise<void>;
 }
@@ -29,7 +31,18 @@ export async function startChild<Report>(
   // It ends when it is told to; nobody waits for the rejection any more.
   ended.catch(() => {});
   if (!isReport(first)) throw new Error(`${file} reported ${JSON.stringify(first)}`);
-  return { report: first, stop: () => stopChild(child) };
+  return {
+    report: first,
+    async ask(isReply) {
+      const replied = once(child, "message");
+      child.send({});
+      const replies: readonly unknown[] = await Promise.race([replied, ended]);
+      const [reply] = replies;
+      if (!isReply(reply)) throw new Error(`${file} replied ${JSON.stringify(reply)}`);
+      return reply;
+    },
+    stop: () => stopChild(child),
+  };
 }
 
 async function stopChild(child: ChildProcess): Promise<void> {
@@ -50,4 +63,9 @@ export async function told<Message>(isMessage: (message: unknown) => message is 
 /** In the child: reports to the parent. */
 export function report(message: object): void {
   process.send?.(message);
+}
+
+/** In the child: from now on each question of the parent is answered so. */
+export function answerWith(answer: () => object): void {
+  process.on("message", () => report(answer()));
 }

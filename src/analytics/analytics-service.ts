@@ -1,9 +1,8 @@
 import type { CacheKeys } from "../cache/keys.ts";
 import type { Freshness } from "../cache/freshness.ts";
-import { type Answer, ReadThrough, type ReadThroughOptions } from "../cache/read-through.ts";
-import { NotFoundError } from "../engine/errors.ts";
-import type { AnalyticsQueryService, Queried } from "./analytics-query-service.ts";
-import type { Backlog, BacklogParameters } from "./backlog.ts";
+import type { Computed } from "../cache/answer-producer.ts";
+import { type Answer, type ReadOptions, ReadThrough, type ReadThroughOptions } from "../cache/read-through.ts";
+import type { Queried } from "./analytics-query-service.ts";
 import {
   type AnalyticsFilter,
   type BottleneckParameters,
@@ -12,8 +11,12 @@ import {
   defaultPerformance,
   type PerformanceParameters,
 } from "./parameters.ts";
-import { checkCompare, type CompareParameters, type VersionComparison } from "./compare.ts";
+import { NotFoundError } from "../engine/errors.ts";
+import type { BacklogParameters } from "./backlog.ts";
+import { checkCompare, type CompareParameters } from "./compare.ts";
+import { type Question, Questions } from "./questions.ts";
 import type { StepParameters } from "./step-detail.ts";
+import type { TimeseriesQuestion } from "./timeseries.ts";
 import {
   checkHoursOfSeries,
   checkTimeseries,
@@ -22,17 +25,35 @@ import {
   type TimeseriesParameters,
 } from "./timeseries-parameters.ts";
 
+/** Computes the answers: the {@link AnalyticsQueryService}. */
+export interface AnalyticsQueries {
+  performance(parameters: PerformanceParameters): Promise<Queried<AnyAnswer>>;
+  bottlenecks(parameters: BottleneckParameters): Promise<Queried<AnyAnswer>>;
+  timeseries(question: TimeseriesQuestion): Promise<Queried<AnyAnswer>>;
+  backlog(parameters: BacklogParameters): Promise<Queried<AnyAnswer>>;
+  /** Null when there is nothing of these names. */
+  step(parameters: StepParameters): Promise<Queried<AnyAnswer | null>>;
+  compare(parameters: CompareParameters): Promise<Queried<AnyAnswer | null>>;
+}
+
+interface AnyAnswer {
+  readonly calculated_at: string;
+}
+
 export interface AnalyticsServiceOptions extends Pick<
   ReadThroughOptions,
   "cache" | "fleet" | "clock" | "metrics" | "computeTimeoutMs"
 > {
-  readonly queries: AnalyticsQueryService;
+  readonly queries: AnalyticsQueries;
   readonly keys: CacheKeys;
   /** Answers to other than the default parameters are kept until they are not fresh any more. */
   readonly freshness: Freshness;
   /** Called with the time each computation took. */
   readonly onComputed: (resource: string, seconds: number) => void;
 }
+
+/** Who asks: leaves when the signal aborts, and counts as a request unless nobody has asked. */
+export type Asking = Pick<ReadOptions, "counted" | "signal">;
 
 /** No answer about the present is older. */
 const backlogTtlMs = 1000;
@@ -45,130 +66,207 @@ const backlogTtlMs = 1000;
  */
 export class AnalyticsService {
   readonly #options: AnalyticsServiceOptions;
-  readonly #performance: ReadThrough;
-  readonly #bottlenecks: ReadThrough;
-  readonly #timeseries: ReadThrough;
-  readonly #backlog: ReadThrough;
-  readonly #steps: ReadThrough;
-  readonly #compare: ReadThrough;
-  /** What everybody asks for: the only keys that are worth refreshing ahead of a reader, and keeping for bad times. */
-  readonly #defaultKeys: ReadonlySet<string>;
+  readonly #performance: Resource<PerformanceParameters>;
+  readonly #bottlenecks: Resource<BottleneckParameters>;
+  readonly #timeseries: Resource<TimeseriesParameters>;
+  readonly #backlog: Resource<BacklogParameters>;
+  readonly #steps: Resource<StepParameters>;
+  readonly #compare: Resource<CompareParameters>;
 
   constructor(options: AnalyticsServiceOptions) {
     this.#options = options;
-    // One each, so that slow answers of the one do not take the other's places.
-    this.#performance = new ReadThrough({ ...options, resource: "performance" });
-    this.#bottlenecks = new ReadThrough({ ...options, resource: "bottlenecks" });
-    this.#timeseries = new ReadThrough({ ...options, resource: "timeseries" });
-    this.#backlog = new ReadThrough({ ...options, resource: "backlog" });
-    this.#steps = new ReadThrough({ ...options, resource: "steps" });
-    this.#compare = new ReadThrough({ ...options, resource: "compare" });
-    const { limit, min_executions } = defaultBottlenecks;
-    this.#defaultKeys = new Set([
-      options.keys.performance(defaultPerformance.hours),
-      options.keys.bottlenecks(limit, min_executions),
-    ]);
+    const { keys, queries } = options;
+    this.#performance = this.#resource<PerformanceParameters>({
+      name: "performance",
+      check: checkParameters,
+      copy: ({ hours, namespace, task_name, version }) => ({ hours, namespace, task_name, version }),
+      keyOf: ({ hours, ...filter }) => keys.performance(hours, filter, { ...defaultPerformance }),
+      defaultKey: keys.performance(defaultPerformance.hours),
+      query: (parameters) => queries.performance(parameters),
+    });
+    this.#bottlenecks = this.#resource<BottleneckParameters>({
+      name: "bottlenecks",
+      check: checkParameters,
+      copy: ({ limit, min_executions, hours, sort, namespace, task_name, version }) => ({
+        limit,
+        min_executions,
+        hours,
+        sort,
+        namespace,
+        task_name,
+        version,
+      }),
+      keyOf: ({ limit, min_executions, ...further }) =>
+        keys.bottlenecks(limit, min_executions, further, { ...defaultBottlenecks }),
+      defaultKey: keys.bottlenecks(defaultBottlenecks.limit, defaultBottlenecks.min_executions),
+      query: (parameters) => queries.bottlenecks(parameters),
+    });
+    this.#timeseries = this.#resource<TimeseriesParameters>({
+      name: "timeseries",
+      check: checkTimeseries,
+      copy: ({ hours, bucket, namespace, task_name, version, step_name }) => ({
+        hours,
+        bucket: chosenBucket({ hours, bucket }),
+        namespace,
+        task_name,
+        version,
+        step_name,
+      }),
+      keyOf: ({ hours, ...further }) =>
+        keys.analytics("timeseries", [hours], further, { bucket: chosenBucket({ ...defaultTimeseries, hours }) }),
+      query: (parameters) => queries.timeseries({ ...parameters, bucket: chosenBucket(parameters) }),
+    });
+    this.#backlog = this.#resource<BacklogParameters>({
+      name: "backlog",
+      check: () => undefined,
+      copy: ({ namespace }) => ({ namespace }),
+      keyOf: (parameters) => keys.analytics("backlog", [], { ...parameters }),
+      ttlMs: backlogTtlMs,
+      query: (parameters) => queries.backlog(parameters),
+    });
+    this.#steps = this.#resource<StepParameters>({
+      name: "steps",
+      check: ({ hours }) => checkHoursOfSeries(hours),
+      copy: ({ hours, namespace, task_name, version, step_name }) => ({
+        hours,
+        namespace,
+        task_name,
+        version,
+        step_name,
+      }),
+      keyOf: ({ hours, ...step }) => keys.analytics("steps", [hours], step),
+      query: (parameters) => queries.step(parameters),
+    });
+    this.#compare = this.#resource<CompareParameters>({
+      name: "compare",
+      check: checkCompare,
+      copy: ({ hours, namespace, task_name, a, b }) => ({ hours, namespace, task_name, a, b }),
+      keyOf: ({ hours, ...names }) => keys.analytics("compare", [hours], names),
+      query: (parameters) => queries.compare(parameters),
+    });
   }
 
-  /** The PerformanceMetrics of a window. */
-  async performance(parameters: PerformanceParameters): Promise<Answer> {
-    checkParameters(parameters);
-    const { hours, ...filter } = parameters;
-    const key = this.#options.keys.performance(hours, filter, { ...defaultPerformance });
-    return this.#read(this.#performance, key, "performance", filter, () =>
-      this.#options.queries.performance(parameters),
-    );
+  /** The PerformanceMetrics of a window. Parameters that are frozen, and the same object as before, are checked once. */
+  performance(parameters: PerformanceParameters, asking?: Asking): Promise<Answer> {
+    return ask(this.#performance, parameters, asking);
   }
 
-  /** The BottleneckAnalysis of a window. */
-  async bottlenecks(parameters: BottleneckParameters): Promise<Answer> {
-    checkParameters(parameters);
-    const { limit, min_executions, ...further } = parameters;
-    const key = this.#options.keys.bottlenecks(limit, min_executions, further, { ...defaultBottlenecks });
-    return this.#read(this.#bottlenecks, key, "bottlenecks", parameters, () =>
-      this.#options.queries.bottlenecks(parameters),
-    );
+  /** The BottleneckAnalysis of a window. Parameters that are frozen, and the same object as before, are checked once. */
+  bottlenecks(parameters: BottleneckParameters, asking?: Asking): Promise<Answer> {
+    return ask(this.#bottlenecks, parameters, asking);
   }
 
   /** The Timeseries of a window. */
-  async timeseries(parameters: TimeseriesParameters): Promise<Answer> {
-    checkTimeseries(parameters);
-    const question = { ...parameters, bucket: chosenBucket(parameters) };
-    const { hours, ...further } = question;
-    const defaults = { bucket: chosenBucket({ ...defaultTimeseries, hours }) };
-    const key = this.#options.keys.analytics("timeseries", [hours], further, defaults);
-    return this.#read(this.#timeseries, key, "timeseries", question, () => this.#options.queries.timeseries(question));
+  timeseries(parameters: TimeseriesParameters, asking?: Asking): Promise<Answer> {
+    return ask(this.#timeseries, parameters, asking);
   }
 
-  /** The Backlog of now: kept for a second, which is as old as an autoscaler may take it for now. */
-  async backlog(parameters: BacklogParameters): Promise<Answer> {
-    const key = this.#options.keys.analytics("backlog", [], { ...parameters });
-    const query = (): Promise<Queried<Backlog>> => this.#options.queries.backlog(parameters);
-    return this.#read(this.#backlog, key, "backlog", parameters, query, backlogTtlMs);
+  /** The Backlog of now, kept for a second. */
+  backlog(parameters: BacklogParameters, asking?: Asking): Promise<Answer> {
+    return ask(this.#backlog, parameters, asking);
   }
 
-  /**
-   * The StepDetail of one step.
-   *
-   * @throws NotFoundError when no template has it
-   */
-  async step(parameters: StepParameters): Promise<Answer> {
-    checkHoursOfSeries(parameters.hours);
-    const { hours, ...step } = parameters;
-    const key = this.#options.keys.analytics("steps", [hours], step);
-    const answer = await this.#read(this.#steps, key, "steps", step, () => this.#options.queries.step(parameters));
-    if (!isNothing(answer)) return answer;
-    const { namespace, task_name, version, step_name } = step;
-    throw new NotFoundError(`No template ${namespace}/${task_name} ${version} has a step ${step_name}`);
+  /** The StepDetail of one step. Rejects with NotFoundError when no template has it. */
+  async step(parameters: StepParameters, asking?: Asking): Promise<Answer> {
+    const { namespace, task_name, version, step_name } = parameters;
+    const missing = `No template ${namespace}/${task_name} ${version} has a step ${step_name}`;
+    return found(await ask(this.#steps, parameters, asking), missing);
   }
 
-  /**
-   * The VersionComparison of two versions of a template.
-   *
-   * @throws NotFoundError when one of them is not registered
-   */
-  async compare(parameters: CompareParameters): Promise<Answer> {
-    checkCompare(parameters);
-    const { hours, ...names } = parameters;
-    const key = this.#options.keys.analytics("compare", [hours], names);
-    const query = (): Promise<Queried<VersionComparison | null>> => this.#options.queries.compare(parameters);
-    const answer = await this.#read(this.#compare, key, "compare", names, query);
-    if (!isNothing(answer)) return answer;
-    const { namespace, task_name, a, b } = names;
-    throw new NotFoundError(
-      `There are no templates ${namespace}/${task_name} ${a} and ${b}: one of them, or both, are unknown`,
-    );
+  /** The VersionComparison of two versions of a template. Rejects with NotFoundError when one is not registered. */
+  async compare(parameters: CompareParameters, asking?: Asking): Promise<Answer> {
+    const { namespace, task_name, a, b } = parameters;
+    const missing = `There are no templates ${namespace}/${task_name} ${a} and ${b}: one of them, or both, are unknown`;
+    return found(await ask(this.#compare, parameters, asking), missing);
   }
 
-  async #read(
-    through: ReadThrough,
-    key: string,
-    resource: string,
-    filter: AnalyticsFilter & { readonly step_name?: string | undefined },
-    query: () => Promise<Queried<{ readonly calculated_at: string } | null>>,
-    ttlMs: number = Number.POSITIVE_INFINITY,
-  ): Promise<Answer> {
+  /** With a read-through of its own, so that slow answers of one resource do not take another's places. */
+  #resource<Parameters extends Names>(kind: ResourceKind<Parameters>): Resource<Parameters> {
+    const through = new ReadThrough({ ...this.#options, resource: kind.name });
+    return { through, questions: new Questions((parameters) => this.#question(kind, parameters)) };
+  }
+
+  /** @throws InvalidParameterError */
+  #question<Parameters extends Names>(
+    { name, check, copy, keyOf, defaultKey, ttlMs, query }: ResourceKind<Parameters>,
+    given: Parameters,
+  ): Question {
+    check(given);
+    // The computation may begin after the caller has changed its own.
+    const parameters = copy(given);
     const { clock, onComputed, freshness } = this.#options;
-    const isFiltered = [filter.namespace, filter.task_name, filter.version, filter.step_name].some(
-      (name) => name !== undefined,
-    );
-    return through.read(key, {
-      ...(this.#defaultKeys.has(key) ? freshness : { ttlMs: Math.min(ttlMs, freshness.ttlMs) }),
-      compute: async () => {
-        const startedMs = clock.monotonicMs();
-        const { answer, identitiesKnown } = await query();
-        onComputed(resource, (clock.monotonicMs() - startedMs) / 1000);
-        // A name that nobody registered must not fill the cache: anybody can make up names.
-        const cacheable = answer !== null && (!isFiltered || identitiesKnown);
-        return { body: JSON.stringify(answer), computedAt: answer?.calculated_at ?? "", cacheable };
-      },
-    });
+    const key = keyOf(parameters);
+    const { namespace, task_name, version, step_name }: Names = parameters;
+    const isFiltered = [namespace, task_name, version, step_name].some((one) => one !== undefined);
+    const compute = async (): Promise<Computed> => {
+      const startedMs = clock.monotonicMs();
+      const { answer, identitiesKnown } = await query(parameters);
+      onComputed(name, (clock.monotonicMs() - startedMs) / 1000);
+      // A name that nobody registered must not fill the cache: anybody can make up names.
+      const cacheable = answer !== null && (!isFiltered || identitiesKnown);
+      return { body: JSON.stringify(answer), computedAt: answer?.calculated_at ?? "", cacheable };
+    };
+    // What everybody asks for is all that is worth refreshing ahead of a reader, and keeping for bad times.
+    const kept = { ttlMs: Math.min(ttlMs ?? Number.POSITIVE_INFINITY, freshness.ttlMs) };
+    return { key, options: { ...(key === defaultKey ? freshness : kept), compute } };
   }
 }
 
-/** Whether there is nothing under the names that were asked for; such an answer is never kept. */
-function isNothing({ body }: Answer): boolean {
-  return body.length === nothing.length && body.toString() === nothing;
+/** What parameters may name. */
+interface Names extends AnalyticsFilter {
+  readonly step_name?: string | undefined;
+}
+
+/** One kind of answer, and what has been asked of it. */
+interface Resource<Parameters extends object> {
+  readonly through: ReadThrough;
+  readonly questions: Questions<Parameters>;
+}
+
+interface ResourceKind<Parameters extends object> {
+  readonly name: string;
+  /** @throws InvalidParameterError */
+  readonly check: (given: Parameters) => void;
+  /** Whatever the caller's is: a class instance, an heir of another object. */
+  readonly copy: (given: Parameters) => Parameters;
+  readonly keyOf: (parameters: Parameters) => string;
+  /** Of what everybody asks for. */
+  readonly defaultKey?: string;
+  /** Default: as long as all are fresh; never longer. */
+  readonly ttlMs?: number;
+  readonly query: (parameters: Parameters) => Promise<Queried<AnyAnswer | null>>;
 }
 
 const nothing = JSON.stringify(null);
+
+/** @throws NotFoundError when there is nothing under the names that were asked for; such an answer is never kept */
+function found(answer: Answer, missing: string): Answer {
+  const { body } = answer;
+  if (body.length === nothing.length && body.toString() === nothing) throw new NotFoundError(missing);
+  return answer;
+}
+
+function ask<Parameters extends object>(
+  resource: Resource<Parameters>,
+  parameters: Parameters,
+  asking: Asking | undefined,
+): Promise<Answer> {
+  const known = resource.questions.known(parameters);
+  return known === undefined ? askFirst(resource, parameters, asking) : read(resource, known, asking);
+}
+
+async function askFirst<Parameters extends object>(
+  resource: Resource<Parameters>,
+  parameters: Parameters,
+  asking: Asking | undefined,
+): Promise<Answer> {
+  return read(resource, resource.questions.prepare(parameters), asking);
+}
+
+function read(
+  { through }: Pick<Resource<never>, "through">,
+  { key, options }: Question,
+  asking: Asking | undefined,
+): Promise<Answer> {
+  return through.read(key, asking === undefined ? options : { ...options, ...asking });
+}

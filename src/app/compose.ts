@@ -20,6 +20,7 @@ import type { Service } from "../runtime/lifecycle.ts";
 import type { Logger } from "../runtime/logging.ts";
 import type { Metrics } from "../runtime/metrics.ts";
 import type { TaskHandlerRegistry } from "../templates/task-handler-registry.ts";
+import { TemplateStore } from "../templates/template-store.ts";
 import { Worker } from "../worker/worker.ts";
 
 /** What most parts need. */
@@ -36,7 +37,7 @@ export interface Parts {
 
 export function openConfiguredCaches(config: Config, logger: Logger, metrics: Metrics): Caches {
   const { backend, chosen, warnings } = resolveCacheBackend(config);
-  for (const warning of warnings) logger.warn(warning);
+  for (const warning of warnings) logger.warn({ backend }, warning);
   const { redis, memory } = config.common.cache;
   const caches = openCaches({
     backend,
@@ -107,7 +108,24 @@ export function composeWorker(
   return new Worker({ ...config.worker, database: pool, registry, wakeUps, clock, logger, metrics, onTasksEnded });
 }
 
-export function composeListener({ logger }: Parts, connectionString: string, worker: Worker): Service {
+/** Finds templates through what all processes share; in no cache's memory. */
+export function composeTemplates(
+  { config, logger, metrics, caches }: Parts,
+  keys: CacheKeys,
+  database: Database,
+): TemplateStore {
+  const ttlMs = config.common.cache.templateTtlSeconds * 1000;
+  const { templates: cache } = caches;
+  return new TemplateStore({ database, cache, keys, ttlMs, clock, logger, metrics: recordCacheMetrics(metrics) });
+}
+
+/** Listens for what other processes tell: every process does that has a worker, or reads templates from a shared cache. */
+export function composeListener(
+  { logger }: Pick<Parts, "logger">,
+  connectionString: string,
+  templates: Pick<TemplateStore, "evict" | "reviewAll">,
+  worker: Pick<Worker, "nudge" | "abortTask"> | undefined,
+): Service {
   return openListener({
     connectionString,
     channel: noticeChannel,
@@ -115,9 +133,13 @@ export function composeListener({ logger }: Parts, connectionString: string, wor
     logger,
     onPayload(payload) {
       const notice = parseNotice(payload);
-      if (notice?.kind === "work") worker.nudge();
-      if (notice?.kind === "cancelled") worker.abortTask(notice.id);
+      if (notice?.kind === "work") worker?.nudge();
+      if (notice?.kind === "cancelled") worker?.abortTask(notice.id);
+      if (notice?.kind === "template") void templates.evict(notice.template);
     },
-    onReconnect: () => worker.nudge(),
+    onReconnect() {
+      worker?.nudge();
+      void templates.reviewAll();
+    },
   });
 }

@@ -43,7 +43,12 @@ export function openPool(
     onError: (error) => logger.debug({ err: error, pool: role }, "an idle connection was lost"),
     ...(role === "engine"
       ? { max: database.maxConnections }
-      : { max: database.analyticsMaxConnections, statementTimeoutMs: database.analyticsStatementTimeoutMs }),
+      : {
+          max: database.analyticsMaxConnections,
+          statementTimeoutMs: database.analyticsStatementTimeoutMs,
+          // Its callers, requests and the warm start, have left before it is closed.
+          cutsAtClose: true,
+        }),
   });
   started.push(onStop(`${role} pool`, () => pool.close()));
   return pool;

@@ -6,7 +6,7 @@ import { type Envelope, entityTag } from "./envelope.ts";
 import { ComputeFailedElsewhereError, ComputeOverloadedError } from "./errors.ts";
 import type { FleetCache } from "./fleet.ts";
 import { agree, type Agreement, type FleetLease } from "./fleet-lease.ts";
-import { type Freshness, keepMsOf, worthOf } from "./freshness.ts";
+import { type Freshness, spreadKeepMs, worthOf } from "./freshness.ts";
 import type { CacheMetrics } from "./metrics.ts";
 import type { Landing } from "./single-flight.ts";
 
@@ -49,6 +49,8 @@ export interface Wanted extends Freshness {
 export interface Outcome {
   readonly envelope: Envelope;
   readonly status: "hit" | "miss" | "uncached";
+  /** Whether this process keeps it. */
+  readonly stored: boolean;
 }
 
 /** Whether an error tells of the source: what was never begun does not. */
@@ -72,13 +74,14 @@ export class AnswerProducer {
     const { store, resource } = this.#options;
     // While this caller looked into the cache, another flight may have landed, stored its answer and been forgotten.
     const mine = wanted.keeps ? await store.near(key) : undefined;
-    if (mine !== undefined && this.#isWanted(mine, wanted)) return landed(mine, "hit");
+    if (mine !== undefined && this.#isWanted(mine, wanted))
+      return landed({ envelope: mine, status: "hit", stored: true });
 
     const agreement = await this.#agree(key, wanted, signal);
     if (agreement.state === "failed") throw new ComputeFailedElsewhereError(resource);
     if (agreement.state === "found") {
       const theirs = await store.adopt(key, agreement.found);
-      if (theirs !== undefined) return landed(theirs, "hit");
+      if (theirs !== undefined) return landed({ envelope: theirs, status: "hit", stored: true });
     }
     const lease = agreement.state === "granted" ? agreement.lease : undefined;
     return lease === undefined ? this.#compute(key, wanted, signal) : this.#computeUnder(lease, key, wanted, signal);
@@ -113,7 +116,7 @@ export class AnswerProducer {
   }
 
   #compute(key: string, wanted: Wanted, signal: AbortSignal, lease?: FleetLease): Promise<Landing<Outcome>> {
-    const { clock } = this.#options;
+    const { clock, random, store } = this.#options;
     return this.#bulkhead.run(signal, async () => {
       const begunMs = clock.monotonicMs();
       const computed = await this.#measured(begunMs, wanted.compute(signal));
@@ -122,13 +125,15 @@ export class AnswerProducer {
       const computeMs = clock.monotonicMs() - begunMs;
       const body = Buffer.from(computed.body);
       const { computedAt } = computed;
-      const about = { computedAt, computeMs, keepMs: keepMsOf(wanted), etag: entityTag(body), body };
+      const about = { computedAt, computeMs, keepMs: spreadKeepMs(wanted, random), etag: entityTag(body), body };
       const envelope = { ...about, process: thisProcess, begunMs, bornMs: lease?.bornMs };
       if (wanted.keeps && computed.cacheable !== false) {
-        return landed(envelope, "miss", this.#keep(key, envelope, computed.body, lease));
+        const keeping = this.#keep(key, envelope, computed.body, lease);
+        const stored = (await store.near(key))?.begunMs === begunMs;
+        return landed({ envelope, status: "miss", stored }, keeping);
       }
       void lease?.release(0);
-      return landed(envelope, "uncached");
+      return landed({ envelope, status: "uncached", stored: false });
     });
   }
 
@@ -157,10 +162,6 @@ export class AnswerProducer {
   }
 }
 
-function landed(
-  envelope: Envelope,
-  status: Outcome["status"],
-  stored: Promise<void> = Promise.resolve(),
-): Landing<Outcome> {
-  return { value: { envelope, status }, stored };
+function landed(value: Outcome, stored: Promise<void> = Promise.resolve()): Landing<Outcome> {
+  return { value, stored };
 }

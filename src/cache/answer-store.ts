@@ -52,7 +52,15 @@ export class AnswerStore {
 
   /** What this process has, whatever its age. */
   async near(key: string): Promise<Envelope | undefined> {
-    const encoded = await this.#cache.peek(key);
+    return this.#decode(key, await this.#cache.peek(key));
+  }
+
+  /** The same, of what can be had without waiting. */
+  nearNow(key: string): Envelope | undefined {
+    return this.#decode(key, this.#cache.peekNow(key));
+  }
+
+  #decode(key: string, encoded: string | undefined): Envelope | undefined {
     if (encoded === undefined) return undefined;
     const envelope = this.#decoded.decode(key, encoded);
     if (envelope === undefined) this.#metrics.error(this.#cache.providerName, this.#cache.context, "undecodable");
@@ -82,7 +90,7 @@ export class AnswerStore {
     const mine = await this.near(key);
     const isNoNews = mine?.bornMs === found.bornMs;
     if (mine !== undefined && (isNoNews || this.ageMs(mine) <= this.ageMs(envelope))) return mine;
-    await this.keep(key, envelope, found.value.slice(found.value.indexOf("\n") + 1));
+    if (this.#cache.enabled) await this.keep(key, envelope, found.value.slice(found.value.indexOf("\n") + 1));
     return envelope;
   }
 

@@ -32,7 +32,8 @@ export interface Caches {
   readonly analytics: ConstrainedCache<"analytics">;
   /** What all processes share of the analytics, and through which they agree who computes. */
   readonly analyticsFleet: FleetCache | undefined;
-  readonly templates: ConstrainedCache<"templates">;
+  /** What all processes share of the templates; undefined when they go uncached. No process keeps any for itself. */
+  readonly templates: FleetCache<"templates"> | undefined;
   /** One report for each use and provider; never rejects. */
   health(): Promise<readonly CacheUseHealth[]>;
   /** Idempotent. The caches then miss. */
@@ -49,8 +50,10 @@ export function openCaches(options: CachesOptions): Caches {
   const redis = options.backend === "redis" ? new RedisCacheProvider(options.redis, options) : undefined;
   const analytics = ConstrainedCacheProvider.create(near, "analytics", options);
   const analyticsFleet = redis === undefined ? undefined : FleetCacheOf.create(redis, "analytics", options);
-  const templates = ConstrainedCacheProvider.create(redis ?? near, "templates", options);
-  const uses = [analytics, ...(analyticsFleet === undefined ? [] : [analyticsFleet]), templates];
+  const templates = redis === undefined ? undefined : FleetCacheOf.create(redis, "templates", options);
+  // What is not shared is refused, and says so in the log and in reports on health.
+  const templatesUse = templates ?? ConstrainedCacheProvider.create(near, "templates", options);
+  const uses = [analytics, ...(analyticsFleet === undefined ? [] : [analyticsFleet]), templatesUse];
   return Object.freeze({
     analytics,
     analyticsFleet,

@@ -23,7 +23,7 @@ export type CacheFor<Context extends CacheUsageContext> = CacheProvider<(typeof 
 /** What a feature may do with its cache. It cannot be made from a raw provider, and none of its operations rejects. */
 export type ConstrainedCache<Context extends CacheUsageContext> = Pick<
   ConstrainedCacheProvider<Context>,
-  "context" | "providerName" | "enabled" | "get" | "peek" | "set" | "delete" | "deletePattern"
+  "context" | "providerName" | "enabled" | "get" | "peek" | "peekNow" | "set" | "delete" | "deletePattern"
 >;
 
 export interface ConstrainedCacheOptions {
@@ -94,6 +94,18 @@ export class ConstrainedCacheProvider<Context extends CacheUsageContext> {
     try {
       const value = await this.#provider.get(key);
       this.#faults.succeeded();
+      return value;
+    } catch (error) {
+      this.#faults.failed("get", error);
+      return undefined;
+    }
+  }
+
+  /** The same at once. Undefined also when the provider would have to be waited for. */
+  peekNow(key: string): string | undefined {
+    try {
+      const value = this.#provider.getNow?.(key);
+      if (value !== undefined) this.#faults.succeeded();
       return value;
     } catch (error) {
       this.#faults.failed("get", error);

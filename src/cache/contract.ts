@@ -33,6 +33,8 @@ export interface CacheProvider<Reach extends CacheReach = CacheReach> {
   readonly reach: Reach;
   /** The value that was last set under the key, until its time to live has passed; otherwise undefined. */
   get(key: string): Promise<string | undefined>;
+  /** The same without waiting, of a provider that has its values at hand. */
+  getNow?(key: string): string | undefined;
   /**
    * Keeps `value` for `ttlMs` milliseconds (the value is still there at exactly `ttlMs`, and gone after). A value that
    * cannot be kept, because it is too large or because `ttlMs` is not positive, also removes the one before it.
@@ -96,6 +98,8 @@ export interface SharedCacheProvider extends CacheProvider<"shared"> {
   renew(key: string, token: string, leaseMs: number): Promise<boolean>;
   /** Stores the value and gives the lease back. False, and nothing stored, when the lease is lost: no lease, no write. */
   fill(key: string, token: string, fill: Fill): Promise<boolean>;
+  /** Deletes the value and ends the lease in one step, whoever holds it: a fill under way stores nothing. */
+  invalidate(key: string): Promise<void>;
   /** Gives the lease back without a value. With `pauseMs`, claims fail for so long: the source has failed. */
   release(key: string, token: string, pauseMs: number): Promise<void>;
 }

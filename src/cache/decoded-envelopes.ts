@@ -1,8 +1,9 @@
 import { type Envelope, decodeEnvelope } from "./envelope.ts";
 
-/** Together these bound what is held beside the cache itself to a few megabytes. */
-const entriesMax = 32;
+/** Together these bound what is held beside the cache itself: a few megabytes. */
+const entriesMax = 256;
 const bodyBytesMax = 128 * 1024;
+const bytesMax = 32 * bodyBytesMax;
 
 /**
  * The envelopes that were decoded last, so that every hit on a hot key sends the very same bytes: no header to parse, no
@@ -10,6 +11,7 @@ const bodyBytesMax = 128 * 1024;
  */
 export class DecodedEnvelopes {
   readonly #entries = new Map<string, { readonly encoded: string; readonly envelope: Envelope }>();
+  #bytes = 0;
 
   /** Undefined when `encoded` is no envelope. */
   decode(key: string, encoded: string): Envelope | undefined {
@@ -22,11 +24,20 @@ export class DecodedEnvelopes {
   }
 
   remember(key: string, encoded: string, envelope: Envelope): void {
-    this.#entries.delete(key);
+    this.#forget(key);
     if (envelope.body.length > bodyBytesMax) return;
     this.#entries.set(key, { encoded, envelope });
-    if (this.#entries.size <= entriesMax) return;
-    const [oldest] = this.#entries.keys();
-    if (oldest !== undefined) this.#entries.delete(oldest);
+    this.#bytes += envelope.body.length;
+    for (const oldest of this.#entries.keys()) {
+      if (this.#entries.size <= entriesMax && this.#bytes <= bytesMax) return;
+      this.#forget(oldest);
+    }
+  }
+
+  #forget(key: string): void {
+    const known = this.#entries.get(key);
+    if (known === undefined) return;
+    this.#entries.delete(key);
+    this.#bytes -= known.envelope.body.length;
   }
 }

@@ -41,25 +41,19 @@ export const outages = [
   "timeout",
   "not_ready",
   "connection",
+  "certificate",
   "loading",
   "noauth",
   "wrongpass",
   "busy",
   "masterdown",
-] as const;
-
-export const refusals = [
-  "oom",
-  "readonly",
   "moved",
   "ask",
   "crossslot",
   "clusterdown",
-  "misconf",
-  "noperm",
-  "wrongtype",
-  "error_reply",
 ] as const;
+
+export const refusals = ["oom", "readonly", "misconf", "noperm", "wrongtype", "error_reply"] as const;
 
 /** A store failed. Its message holds no secrets, and no value of a key. */
 export class CacheStoreError extends Error {

@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import { type Clock, sleep, type Timer } from "../runtime/clock.ts";
 import type { FleetCache, Found } from "./fleet.ts";
 
-/** A holder that has died, or never learned that it was granted, is found out after so long. */
+/** A holder that has died, or lost its connection before it learned that it was granted, is found out after so long. */
 const leaseMs = 1_000;
 const renewIntervalMs = leaseMs / 4;
 

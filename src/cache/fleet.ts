@@ -18,9 +18,9 @@ export type Claimed =
   | { readonly state: "held" | "failed" | "unavailable" };
 
 /** What a feature may do with the store that the fleet shares. */
-export type FleetCache = Pick<
-  FleetCacheOf<CacheUsageContext>,
-  "context" | "providerName" | "find" | "claim" | "renew" | "fill" | "release" | "health"
+export type FleetCache<Context extends CacheUsageContext = CacheUsageContext> = Pick<
+  FleetCacheOf<Context>,
+  "context" | "providerName" | "find" | "claim" | "renew" | "fill" | "invalidate" | "release" | "health"
 >;
 
 /**
@@ -75,6 +75,14 @@ export class FleetCacheOf<Context extends CacheUsageContext> {
   /** False when nothing was stored. */
   fill(key: string, token: string, fill: Fill): Promise<boolean> {
     return this.#survive("fill", false, () => this.#provider.fill(key, token, fill));
+  }
+
+  /** False when nobody knows whether the value and the lease are gone. */
+  invalidate(key: string): Promise<boolean> {
+    return this.#survive("invalidate", false, async () => {
+      await this.#provider.invalidate(key);
+      return true;
+    });
   }
 
   release(key: string, token: string, pauseMs: number): Promise<void> {

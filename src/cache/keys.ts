@@ -67,7 +67,11 @@ function textOf(value: KeyParameter | undefined): string | undefined {
 /** Everything but ASCII letters, digits, `_`, `.`, `~` and `-`, as in a URL. */
 const unsafe = /[^\w.~-]/gu;
 
+/** Nearly every text is safe as it is. */
+const safe = /^[\w.~-]*$/u;
+
 function escaped(text: string): string {
+  if (safe.test(text)) return text;
   return text.replaceAll(unsafe, (character) => {
     const unit = character.charCodeAt(0);
     // Half of a pair has no UTF-8; to replace it, as TextEncoder does, would make different names one.

@@ -20,14 +20,19 @@ export type CacheOperation =
   | "claim"
   | "renew"
   | "fill"
+  | "invalidate"
   | "release";
 
 /** A failure that was survived: why the store failed, else the operation; or a value that was found and could not be read. */
 export type CacheErrorReason = CacheOperation | StoreFailure | "undecodable";
 
+export type CountRequest = (result: CacheRequestResult) => void;
+
 /** What the caches report. Implementations must not throw. */
 export interface CacheMetrics {
   request(provider: string, context: CacheUsageContext, result: CacheRequestResult): void;
+  /** The same for one provider and use, looked up once: for whoever counts each hit. */
+  requestsOf(provider: string, context: CacheUsageContext): CountRequest;
   error(provider: string, context: CacheUsageContext, reason: CacheErrorReason): void;
   /** The source was asked. */
   computed(provider: string, context: CacheUsageContext, seconds: number, result: "ok" | "failed"): void;
@@ -35,12 +40,27 @@ export interface CacheMetrics {
   leaseWaited(provider: string, context: CacheUsageContext): void;
 }
 
+type RequestLabels = Readonly<Record<"provider" | "context" | "result", string>>;
+
 /** Reports into the metrics of the process. */
 export function recordCacheMetrics(
   metrics: Pick<Metrics, "cacheRequests" | "cacheErrors" | "cacheComputes" | "cacheComputeSeconds" | "cacheLeaseWaits">,
 ): CacheMetrics {
   return {
     request: (provider, context, result) => metrics.cacheRequests.add(1, { provider, context, result }),
+    requestsOf(provider, context) {
+      const of = (result: CacheRequestResult): RequestLabels => Object.freeze({ provider, context, result });
+      const labels: Readonly<Record<CacheRequestResult, RequestLabels>> = {
+        hit: of("hit"),
+        stale: of("stale"),
+        stale_if_error: of("stale_if_error"),
+        miss: of("miss"),
+        coalesced: of("coalesced"),
+        uncached: of("uncached"),
+        paused: of("paused"),
+      };
+      return (result) => metrics.cacheRequests.add(1, labels[result]);
+    },
     error: (provider, context, reason) => metrics.cacheErrors.add(1, { provider, context, reason }),
     computed(provider, context, seconds, result) {
       metrics.cacheComputes.add(1, { provider, context, result });

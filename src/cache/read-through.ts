@@ -6,7 +6,7 @@ import type { Envelope } from "./envelope.ts";
 import { ComputeTimeoutError } from "./errors.ts";
 import type { FleetCache } from "./fleet.ts";
 import { type Freshness, isDueForRefresh, keepMsOf, worthOf } from "./freshness.ts";
-import type { CacheMetrics, CacheRequestResult } from "./metrics.ts";
+import type { CacheMetrics, CacheRequestResult, CountRequest } from "./metrics.ts";
 import { type Boarding, SingleFlight } from "./single-flight.ts";
 
 export interface ReadThroughOptions {
@@ -40,6 +40,8 @@ export interface ReadOptions extends Freshness {
   readonly compute: (signal: AbortSignal) => Promise<Computed>;
   /** False neither looks into the cache nor keeps the answer; concurrent callers still share one computation. */
   readonly cacheable?: boolean;
+  /** False for what nobody has asked for, as a warm start: it is no request in the metrics. Default true. */
+  readonly counted?: boolean;
   /** The caller's own: when it aborts, the caller stops waiting and the computation goes on for the others. */
   readonly signal?: AbortSignal;
 }
@@ -59,6 +61,12 @@ export interface Answer {
   readonly status: Exclude<CacheRequestResult, "paused" | "stale_if_error">;
   /** Whether it is sent only because the source fails: then it may be older than `ttlMs + staleWhileRevalidateMs`. */
   readonly staleIfError: boolean;
+  /** Why the source was asked, by this caller or one that it joined: nothing was kept, it was too old, or nothing is ever kept. */
+  readonly forwarded: "uri-miss" | "stale" | "bypass" | undefined;
+  /** Whether an answer of the source has been kept in this process. */
+  readonly stored: boolean;
+  /** Who had the answer, as in "memory", when this caller found it. */
+  readonly provider: string | undefined;
   readonly computedAt: string;
 }
 
@@ -76,19 +84,24 @@ const failuresMax = 1_000;
  * younger than `staleIfErrorMs`). Of the callers that wait, one computes and the others share its answer or its failure.
  */
 export class ReadThrough {
-  readonly #cache: ConstrainedCache<"analytics">;
-  readonly #fleet: FleetCache | undefined;
-  readonly #metrics: CacheMetrics;
+  readonly #nearName: string;
+  readonly #lastName: string;
+  readonly #foundNear: Origin;
+  readonly #countNear: CountRequest;
+  readonly #countLast: CountRequest;
   readonly #random: () => number;
   readonly #store: AnswerStore;
   readonly #producer: AnswerProducer;
   readonly #flights: SingleFlight<Outcome>;
 
   constructor(options: ReadThroughOptions) {
-    const { resource, clock, computeTimeoutMs, random = Math.random } = options;
-    this.#cache = options.cache;
-    this.#fleet = options.fleet;
-    this.#metrics = options.metrics;
+    const { resource, clock, computeTimeoutMs, cache, metrics, random = Math.random } = options;
+    // A request counts for the provider that answered it; one that none could answer, for the last that was asked.
+    this.#nearName = cache.providerName;
+    this.#lastName = (options.fleet ?? cache).providerName;
+    this.#foundNear = { ...found, provider: this.#nearName };
+    this.#countNear = metrics.requestsOf(cache.providerName, cache.context);
+    this.#countLast = metrics.requestsOf((options.fleet ?? cache).providerName, cache.context);
     this.#random = random;
     this.#store = new AnswerStore(options);
     const failurePauseMs = options.failurePauseMs ?? failurePauseMsDefault;
@@ -118,18 +131,31 @@ export class ReadThrough {
    * asks within the pause after it; with {@link ComputeTimeoutError}, `ComputeOverloadedError` or
    * `ComputeFailedElsewhereError`; and with the reason of the caller's own signal. A failure of the cache is never a caller's.
    */
-  async read(key: string, options: ReadOptions): Promise<Answer> {
+  read(key: string, options: ReadOptions): Promise<Answer> {
     const keeps = (options.cacheable ?? true) && this.#store.keeps;
+    const near = keeps ? this.#store.nearNow(key) : undefined;
+    const ageMs = near === undefined ? Number.POSITIVE_INFINITY : this.#store.ageMs(near);
+    if (near === undefined || worthOf(ageMs, options) !== "fresh") return this.#readOn(key, keeps, options);
+    // Nearly all requests end here, without waiting for anything.
+    if (this.#isDue(near, ageMs, options)) this.#refresh(key, { ...options, keeps, shares: true, known: near });
+    if (options.counted !== false) this.#countNear("hit");
+    return Promise.resolve(this.#answer(near, ageMs, "hit", options, this.#foundNear));
+  }
+
+  /** The same for what may have to be waited for. */
+  async #readOn(key: string, keeps: boolean, options: ReadOptions): Promise<Answer> {
     const near = keeps ? await this.#store.near(key) : undefined;
     const far = keeps && !this.#suffices(key, near, options) ? await this.#store.far(key) : undefined;
     const known = far?.envelope ?? near;
     const wanted = { ...options, keeps, shares: far?.available ?? true, known };
-    const worth = known === undefined ? "nothing" : worthOf(this.#store.ageMs(known), options);
-    if (known === undefined || worth === "nothing") return this.#wait(key, wanted, options.signal);
-    if (worth === "stale" || this.#isDue(known, options)) this.#refresh(key, wanted);
+    const ageMs = known === undefined ? Number.POSITIVE_INFINITY : this.#store.ageMs(known);
+    const worth = worthOf(ageMs, options);
+    if (known === undefined || worth === "nothing") return this.#wait(key, wanted, options);
+    if (worth === "stale" || this.#isDue(known, ageMs, options)) this.#refresh(key, wanted);
     const status = worth === "fresh" ? "hit" : "stale";
-    this.#count(status, known === near);
-    return this.#answer(known, status, options);
+    const isNear = known === near;
+    if (options.counted !== false) (isNear ? this.#countNear : this.#countLast)(status);
+    return this.#answer(known, ageMs, status, options, { ...found, provider: this.#providerOf(isNear) });
   }
 
   /** Whether the fleet need not be asked: what this process has is fresh, or good until its successor, which is under way. */
@@ -138,8 +164,8 @@ export class ReadThrough {
     return near !== undefined && worthOf(this.#store.ageMs(near), options) === "fresh";
   }
 
-  #isDue(known: Envelope, options: ReadOptions): boolean {
-    return isDueForRefresh(this.#store.ageMs(known), known.computeMs, options, this.#random);
+  #isDue(known: Envelope, ageMs: number, options: ReadOptions): boolean {
+    return isDueForRefresh(ageMs, known.computeMs, options, this.#random);
   }
 
   /** Has the next answer computed, unless that is under way or the source is left alone. Nobody waits for it. */
@@ -151,23 +177,32 @@ export class ReadThrough {
     return this.#flights.board(key, (signal) => this.#producer.produce(key, wanted, signal));
   }
 
-  async #wait(key: string, wanted: Wanted, callerSignal: AbortSignal | undefined): Promise<Answer> {
+  async #wait(
+    key: string,
+    wanted: Wanted,
+    { signal: callerSignal, counted = true }: Pick<ReadOptions, "signal" | "counted">,
+  ): Promise<Answer> {
     const { keeps, known } = wanted;
     const { role, value } = this.#board(key, wanted);
+    const forwarded = forwardedFor(keeps, known);
     let result: CacheRequestResult = role === "paused" ? "paused" : "coalesced";
     if (role === "leader") result = keeps ? "miss" : "uncached";
     try {
       const outcome = await unlessAborted(value, callerSignal);
+      const { envelope, stored } = outcome;
       const status = role === "leader" ? outcome.status : "coalesced";
       result = status;
-      return this.#answer(outcome.envelope, status, outcome.status === "uncached" ? notKept : wanted);
+      const origin = status === "hit" ? found : { forwarded, stored, provider: undefined };
+      const freshness = outcome.status === "uncached" ? notKept : wanted;
+      return this.#answer(envelope, this.#store.ageMs(envelope), status, freshness, origin);
     } catch (error) {
       const last = keeps && callerSignal?.aborted !== true ? await this.#last(key, known, wanted) : undefined;
       if (last === undefined) throw error;
       result = "stale_if_error";
-      return { ...this.#answer(last, "stale", wanted), staleIfError: true };
+      const origin = role === "paused" ? found : { ...found, forwarded };
+      return { ...this.#answer(last, this.#store.ageMs(last), "stale", wanted, origin), staleIfError: true };
     } finally {
-      this.#count(result, false);
+      if (counted) this.#countLast(result);
     }
   }
 
@@ -178,18 +213,44 @@ export class ReadThrough {
     return last !== undefined && this.#store.ageMs(last) <= keepMsOf(freshness) ? last : undefined;
   }
 
-  #answer(envelope: Envelope, status: Answer["status"], freshness: Freshness): Answer {
+  #answer(
+    envelope: Envelope,
+    ageMs: number,
+    status: Answer["status"],
+    freshness: Freshness,
+    { forwarded, stored, provider }: Origin,
+  ): Answer {
     const { body, etag, computedAt } = envelope;
     const { ttlMs, staleWhileRevalidateMs = 0, staleIfErrorMs = 0 } = freshness;
-    const promise = { ttlMs, staleWhileRevalidateMs, staleIfErrorMs, staleIfError: false };
-    return { body, etag, ageMs: this.#store.ageMs(envelope), ...promise, status, computedAt };
+    return {
+      body,
+      etag,
+      ageMs,
+      ttlMs,
+      staleWhileRevalidateMs,
+      staleIfErrorMs,
+      staleIfError: false,
+      status,
+      forwarded,
+      stored,
+      provider,
+      computedAt,
+    };
   }
 
-  /** A request counts for the provider that answered it; one that none could answer, for the last that was asked. */
-  #count(result: CacheRequestResult, fromNear: boolean): void {
-    const provider = fromNear ? this.#cache : (this.#fleet ?? this.#cache);
-    this.#metrics.request(provider.providerName, this.#cache.context, result);
+  #providerOf(isNear: boolean): string {
+    return isNear ? this.#nearName : this.#lastName;
   }
+}
+
+/** Where an answer comes from. */
+type Origin = Pick<Answer, "forwarded" | "stored" | "provider">;
+
+const found: Origin = Object.freeze({ forwarded: undefined, stored: false, provider: undefined });
+
+function forwardedFor(keeps: boolean, known: Envelope | undefined): Answer["forwarded"] {
+  if (!keeps) return "bypass";
+  return known === undefined ? "uri-miss" : "stale";
 }
 
 const notKept: Freshness = Object.freeze({ ttlMs: 0 });

@@ -57,7 +57,7 @@ export interface Settings {
 }
 
 /**
- * Reads the configuration of a command.
+ * Reads the configuration of a command. `defaults` are the command's own, for keys that nobody sets.
  *
  * @throws ConfigError
  */
@@ -65,15 +65,14 @@ export function readSettings(
   { env, terminal }: CommandContext,
   options: SettingsOptions,
   overrides: Readonly<Partial<Record<ConfigPath, Override>>> = {},
-  logLevelByDefault?: LogLevel,
+  defaults: Readonly<Partial<Record<ConfigPath, Override>>> = {},
 ): Settings {
   const { config: file, debug, logLevel = debug === true ? "debug" : undefined } = options;
-  // Whoever configured the level, in one of the places there are, means it.
-  const isLevelConfigured = [file, env["TASKER_CONFIG"], env[environmentName("logging.level")]].some(Boolean);
   const config = loadConfig({
     env,
     ...(file === undefined ? {} : { file }),
-    overrides: { ...overrides, "logging.level": logLevel ?? (isLevelConfigured ? undefined : logLevelByDefault) },
+    overrides: { ...overrides, "logging.level": logLevel },
+    defaults,
   });
   const logger = createLogger({
     level: config.logging.level,

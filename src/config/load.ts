@@ -20,30 +20,71 @@ export interface LoadOptions {
   readonly env: Environment;
   /** Flags of the command line, by path: `{ "http.port": 9000 }`. */
   readonly overrides?: Readonly<Partial<Record<ConfigPath, Override>>>;
+  /** What a command takes for a key that nobody sets, instead of the built-in default. */
+  readonly defaults?: Readonly<Partial<Record<ConfigPath, Override>>>;
 }
+
+/** The configuration, and where each of its values comes from. */
+export interface SourcedConfig {
+  readonly config: Config;
+  /** By path, in words: `default`, a file's path, `environment variable …`, `command line`. */
+  readonly sources: ReadonlyMap<string, string>;
+}
+
+/** A value and where it comes from. */
+interface Sourced {
+  readonly value: unknown;
+  readonly source: string;
+}
+
+const defaultSource = "default";
 
 /**
  * Reads the configuration, once, into a frozen value.
  *
- * The later wins: built-in defaults, the file, the overlay `<TASKER_ENV>.toml` beside it, the environment, the overrides.
+ * The later wins: built-in defaults, those of the caller, the file, the overlay `<TASKER_ENV>.toml` beside it, the environment,
+ * the overrides.
  *
  * @throws {ConfigError} with all problems at once.
  */
 export function loadConfig(options: LoadOptions): Config {
-  const { env, overrides = {} } = options;
+  return loadSourcedConfig(options).config;
+}
+
+/**
+ * As {@link loadConfig}, and tells the source of each value.
+ *
+ * @throws {ConfigError} with all problems at once.
+ */
+export function loadSourcedConfig(options: LoadOptions): SourcedConfig {
+  const { env, overrides = {}, defaults = {} } = options;
   const problems: string[] = [];
   const layers = [
+    ofProgram(defaults, defaultSource),
     ...filesOf(options, problems).map((file) => readTomlFile(file, env, problems)),
     readEnvironment(env, problems),
-    Object.entries(overrides).map(([path, value]) => fromFlag(path, value)),
+    ofProgram(overrides, "command line"),
   ];
-  const values = new Map<string, unknown>();
+  const values = new Map<string, Sourced>();
   for (const layer of layers) applyLayer(layer, values, problems);
-  if (!isNamed(values.get("common.cache.backend")) && providesRedis(env)) values.set("common.cache.backend", "redis");
-  const config = composeConfig((path) => values.get(path) ?? fields.get(path)?.default);
+  applyConsequences(values, env);
+  const config = composeConfig((path) => values.get(path)?.value ?? fields.get(path)?.default);
   problems.push(...contradictions(config));
   if (problems.length > 0) throw new ConfigError(problems);
-  return config;
+  const sources = [...fields.keys()].map((path) => [path, values.get(path)?.source ?? defaultSource] as const);
+  return { config, sources: new Map(sources) };
+}
+
+/** What one setting means for a key that was left out. */
+function applyConsequences(values: Map<string, Sourced>, env: Environment): void {
+  if (!isNamed(values.get("common.cache.backend")?.value) && providesRedis(env)) {
+    values.set("common.cache.backend", { value: "redis", source: "environment variable REDIS_URL" });
+  }
+  const ttl = values.get("common.cache.default_ttl_seconds");
+  if (ttl !== undefined && !values.has("common.cache.template_ttl_seconds")) {
+    const source = `common.cache.default_ttl_seconds, ${ttl.source}`;
+    values.set("common.cache.template_ttl_seconds", { value: ttl.value, source });
+  }
 }
 
 function isNamed(backend: unknown): boolean {
@@ -73,12 +114,13 @@ function overlaysBeside(base: string): string[] {
   return readdirSync(folder).flatMap((name) => (name.endsWith(".toml") ? [name.slice(0, -".toml".length)] : []));
 }
 
-function fromFlag(path: string, value: Override): Given {
-  return { path, value, isText: typeof value === "string", origin: "command line" };
+/** Values that the program itself gives. */
+function ofProgram(values: Readonly<Record<string, Override>>, origin: string): Given[] {
+  return Object.entries(values).map(([path, value]) => ({ path, value, isText: typeof value === "string", origin }));
 }
 
 /** Puts one source's values over those of the sources before it. */
-function applyLayer(layer: readonly Given[], values: Map<string, unknown>, problems: string[]): void {
+function applyLayer(layer: readonly Given[], values: Map<string, Sourced>, problems: string[]): void {
   const firsts = new Map<string, { readonly given: Given; readonly value: unknown }>();
   for (const given of layer) {
     if (given.value === undefined) continue;
@@ -101,7 +143,7 @@ function applyLayer(layer: readonly Given[], values: Map<string, unknown>, probl
       );
     }
     firsts.set(path, { given, value });
-    values.set(path, value);
+    values.set(path, { value, source: given.origin });
   }
 }
 

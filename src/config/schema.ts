@@ -77,6 +77,7 @@ export const schema = {
         expected: "1 to 64 letters, digits and the signs _ . : -",
         pattern: /^[\w.:-]{1,64}$/u,
       }),
+      warm_start: flag(true),
       redis: {
         url: text("redis://localhost:6379", {
           expected: 'a connection URL "redis://host:6379" or, with TLS, "rediss://host:6379"',

@@ -1,14 +1,36 @@
 import type { Sql } from "../postgres/sql.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logging.ts";
+import type { TemplateName } from "../workflow/template.ts";
 
-/** The channel on which processes tell each other: `work:` and a namespace's id, `cancelled:` and a task's id. */
+/**
+ * The channel on which processes tell each other: `work:` and a namespace's id, `cancelled:` and a task's id, `template:` and the
+ * namespace, name and version of a template that has a new revision.
+ */
 export const noticeChannel = "tasker";
 
+export type Notice =
+  | { readonly kind: "work" | "cancelled"; readonly id: string }
+  | { readonly kind: "template"; readonly template: TemplateName };
+
 /** What a notice on the channel says; null when it is none of ours. */
-export function parseNotice(payload: string): { readonly kind: "work" | "cancelled"; readonly id: string } | null {
-  const [kind, id = ""] = payload.split(":");
-  return kind === "work" || kind === "cancelled" ? { kind, id } : null;
+export function parseNotice(payload: string): Notice | null {
+  const [kind, ...parts] = payload.split(":");
+  if (kind === "work" || kind === "cancelled") return { kind, id: parts[0] ?? "" };
+  const [namespace, name, version, ...more] = parts;
+  if (kind !== "template" || namespace === undefined || name === undefined || version === undefined) return null;
+  return more.length > 0 ? null : { kind, template: { namespace, name, version } };
+}
+
+/**
+ * Tells every process, when the transaction commits, that a template has a new revision. No name of a template has a colon, and
+ * their bounds (265 characters in all) are far below what a notice may carry (8000 bytes).
+ */
+export async function notifyTemplate(sql: Sql, { namespace, name, version }: TemplateName): Promise<void> {
+  await sql.query({
+    text: "select pg_notify($1, $2)",
+    values: [noticeChannel, ["template", namespace, name, version].join(":")],
+  });
 }
 
 /** NOTIFY takes a lock of the whole cluster at commit: no more than one per namespace in this time. */

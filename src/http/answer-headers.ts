@@ -1,24 +1,7 @@
 import type { Answer } from "../cache/read-through.ts";
 
-type AnswerHeader = "content-type" | "etag" | "age" | "cache-control" | "cache-status" | "vary";
-
-/** Once there are keys, an answer is its asker's; types and encodings differ in their bytes. */
-const vary = "Accept, Accept-Encoding, Authorization, X-API-Key";
-
-/** The headers that say what a cached answer is: how old, how long it holds, where it came from. */
-export function answerHeaders(answer: Answer): Record<AnswerHeader, string> {
-  return {
-    "content-type": "application/json; charset=utf-8",
-    etag: answer.etag,
-    age: String(wholeSeconds(answer.ageMs)),
-    "cache-control": cacheControl(answer),
-    "cache-status": cacheStatus(answer),
-    vary,
-  };
-}
-
 /** The whole time to live: what is left of it is max-age minus Age (RFC 9111, section 4.2). */
-function cacheControl({ ttlMs, staleWhileRevalidateMs, staleIfErrorMs }: Answer): string {
+export function cacheControl({ ttlMs, staleWhileRevalidateMs, staleIfErrorMs }: Answer): string {
   if (ttlMs === 0) return "no-store";
   const further = [
     staleWhileRevalidateMs > 0 ? `, stale-while-revalidate=${wholeSeconds(staleWhileRevalidateMs)}` : "",
@@ -27,23 +10,27 @@ function cacheControl({ ttlMs, staleWhileRevalidateMs, staleIfErrorMs }: Answer)
   return `private, max-age=${wholeSeconds(ttlMs)}${further.join("")}`;
 }
 
-/** RFC 9211. Who joined another's computation was collapsed; what is neither looked up nor kept goes around the cache. */
-const cacheStatuses = {
-  hit: "tasker; hit",
-  stale: "tasker; hit",
-  miss: "tasker; fwd=uri-miss; stored",
-  coalesced: "tasker; fwd=uri-miss; collapsed",
-  uncached: "tasker; fwd=bypass",
-} as const satisfies Record<Answer["status"], string>;
-
-/** With what is left of the time to live, if the answer is kept: below 0 it is stale. */
-function cacheStatus({ status, ttlMs, ageMs, staleIfError }: Answer): string {
-  const how = cacheStatuses[status];
+/**
+ * How the answer came about, and what is left of its time to live (RFC 9211): below 0 it is stale. `detail` says who had it,
+ * or why a stale one was good enough. An answer that is kept nowhere has no time to live.
+ */
+export function cacheStatus(answer: Answer): string {
+  const { forwarded, stored, status, ttlMs, ageMs } = answer;
+  const how =
+    forwarded === undefined
+      ? "tasker; hit"
+      : `tasker; fwd=${forwarded}${stored ? "; stored" : ""}${status === "coalesced" ? "; collapsed" : ""}`;
   if (ttlMs === 0) return how;
-  return `${how}; ttl=${wholeSeconds(ttlMs - ageMs)}${staleIfError ? "; detail=STALE_IF_ERROR" : ""}`;
+  const detail = detailOf(answer);
+  return `${how}; ttl=${wholeSeconds(ttlMs - ageMs)}${detail === undefined ? "" : `; detail=${detail}`}`;
 }
 
-function wholeSeconds(ms: number): number {
+function detailOf({ staleIfError, status, provider }: Answer): string | undefined {
+  if (staleIfError) return "stale-if-error";
+  return status === "stale" ? "stale-while-revalidate" : provider;
+}
+
+export function wholeSeconds(ms: number): number {
   return Math.floor(ms / 1000);
 }
 

@@ -33,11 +33,6 @@ export class Deadlines<Request> {
     return this.#options.clock.monotonicMs() - begunMs;
   }
 
-  /** The requests that have no answer yet. */
-  get underway(): Iterable<Request> {
-    return this.#begun.keys();
-  }
-
   #wait(delayMs: number): void {
     this.#waiting = true;
     this.#options.clock.schedule(delayMs, () => this.#expire(), { unref: true });

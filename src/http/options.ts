@@ -18,8 +18,8 @@ export interface HttpServerOptions {
   readonly allowUnauthenticated: boolean;
   /** How long `stop` lets running requests finish. */
   readonly shutdownTimeoutMs: number;
-  readonly analytics: AnalyticsService;
-  readonly submitter: TaskSubmitter;
+  readonly analytics: Pick<AnalyticsService, keyof AnalyticsService>;
+  readonly submitter: Pick<TaskSubmitter, "submit">;
   /** Where tasks are read. */
   readonly database: Sql;
   readonly metrics: Metrics;

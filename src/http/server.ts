@@ -67,8 +67,9 @@ class FastifyHttpServer implements HttpServer {
 
   #ready(): Shell {
     if (this.#shell === undefined) {
-      this.#shell = createShell(this.#options);
-      addRoutes(this.#shell, this.#options);
+      const { shell, traffic } = createShell(this.#options);
+      addRoutes(shell, traffic, this.#options);
+      this.#shell = shell;
     }
     return this.#shell;
   }

@@ -10,9 +10,8 @@ import type { TypeBoxTypeProvider } from "@fastify/type-provider-typebox";
 import type { IncomingMessage, ServerResponse } from "node:http";
 
 import { Addressees, isSameOrigin } from "./addressees.ts";
-import { Deadlines } from "./deadlines.ts";
 import { DeadlineExceededError } from "./errors.ts";
-import { type FailedRequest, FailureLog } from "./failure-log.ts";
+import { FailureLog } from "./failure-log.ts";
 import { securityHeaders } from "./headers.ts";
 import { answerMalformed } from "./malformed.ts";
 import type { HttpServerOptions } from "./options.ts";
@@ -20,6 +19,7 @@ import { sendProblem } from "./problem.ts";
 import { problemOf } from "./problem-of.ts";
 import { rememberingParser } from "./query.ts";
 import { requestIdOf } from "./request-id.ts";
+import { aboutRequest, Traffic } from "./traffic.ts";
 import { compileValidator } from "./validation.ts";
 
 /** What endpoints are added to. */
@@ -36,14 +36,13 @@ const pathPartMax = 128;
 /** Node's own limits of how long headers may take and how often such limits are looked after. */
 const headersTimeoutMsMax = 60_000;
 const checkIntervalMsMax = 5_000;
-const slowMs = 1_000;
 
 /**
  * The path of every request: it is identified, admitted, parsed and checked, run, and its error mapped, in one place each.
  * Nothing here waits or is written to the log unless something is wrong: answers from the cache take this path.
  */
-export function createShell(options: HttpServerOptions): Shell {
-  const { bodyLimitBytes, requestTimeoutMs, logger, clock, metrics } = options;
+export function createShell(options: HttpServerOptions): { readonly shell: Shell; readonly traffic: Traffic } {
+  const { bodyLimitBytes, requestTimeoutMs, logger, clock } = options;
   const log = new FailureLog(logger, clock);
   const shell: Shell = fastify({
     logger: false,
@@ -67,9 +66,9 @@ export function createShell(options: HttpServerOptions): Shell {
     void sendProblem(request, reply, problem);
   };
 
-  const deadlines = new Deadlines<FastifyReply>({
-    clock,
-    timeoutMs: requestTimeoutMs,
+  const traffic = new Traffic({
+    ...options,
+    log,
     onExceeded: (reply) => {
       if (!reply.sent) fail(new DeadlineExceededError(requestTimeoutMs), reply.request, reply);
     },
@@ -77,8 +76,7 @@ export function createShell(options: HttpServerOptions): Shell {
 
   const addressees = new Addressees(options);
   shell.addHook("onRequest", (request, reply, next) => {
-    deadlines.begin(reply);
-    reply.headers(securityHeaders).header("x-request-id", request.id).header("cache-control", "no-store");
+    traffic.admit(reply);
     const { host, origin } = request.headers;
     if (!addressees.accepts(host)) {
       void sendProblem(request, reply, {
@@ -93,17 +91,16 @@ export function createShell(options: HttpServerOptions): Shell {
     } else next();
   });
 
-  // When the answer is handed over, not when the socket has taken it: listening to each response costs more than this.
   shell.addHook("onSend", (request, reply, _payload, next) => {
-    const durationMs = deadlines.end(reply);
-    metrics.httpRequests.add(1, { route: routeOf(request), status: String(reply.statusCode) });
-    if (durationMs !== undefined && durationMs > slowMs) log.slow(aboutRequest(request), reply.statusCode, durationMs);
+    traffic.answered(request, reply, reply.statusCode);
+    reply.headers(securityHeaders).header("x-request-id", request.id);
+    if (!reply.hasHeader("cache-control")) reply.header("cache-control", "no-store");
+    if (traffic.closing) reply.header("connection", "close");
     next();
   });
 
   shell.addHook("preClose", (done) => {
-    // Connections that are kept for further requests would hold up the stop.
-    for (const reply of deadlines.underway) reply.header("connection", "close");
+    traffic.close();
     shell.server.keepAliveTimeout = 1;
     done();
   });
@@ -115,14 +112,5 @@ export function createShell(options: HttpServerOptions): Shell {
   shell.setNotFoundHandler((request, reply) =>
     sendProblem(request, reply, { code: "unknown_route", detail: "GET / lists what there is" }),
   );
-  return shell;
-}
-
-function aboutRequest(request: FastifyRequest): FailedRequest {
-  return { requestId: request.id, method: request.method, route: routeOf(request) };
-}
-
-/** The route's pattern, never the path that was asked: paths are unbounded. */
-function routeOf(request: FastifyRequest): string {
-  return request.routeOptions.url ?? "unknown";
+  return { shell, traffic };
 }

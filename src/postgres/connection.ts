@@ -1,4 +1,4 @@
-import type pg from "pg";
+import pg from "pg";
 
 import { DecodingError } from "./decoding-error.ts";
 import { runStatement } from "./statement.ts";
@@ -44,6 +44,12 @@ export class CheckedOutConnection implements Sql {
   /** Ends the connection at its release, because its state is not known. */
   discard(): void {
     this.#discard = true;
+  }
+
+  /** Ends the connection at once, whatever it is doing: the statement under way fails here, and the server gives up on it in its time. */
+  cut(): void {
+    this.#discard = true;
+    if (this.#client instanceof pg.Client) void this.#client.end();
   }
 
   /** Gives the connection back. One that was lost or is still inside of a transaction is closed instead. */

@@ -21,6 +21,8 @@ export interface DatabaseOptions {
   readonly idleInTransactionTimeoutMs: number;
   /** Limit of the wait for a connection, be it a new one or a turn in line. */
   readonly connectTimeoutMs: number;
+  /** Closing ends what is under way instead of waiting for it: its callers are gone. Default: false. */
+  readonly cutsAtClose?: boolean;
   /** Told of each idle connection that was lost (the pool has discarded it already). What it throws is ignored. */
   readonly onError: (error: Error) => void;
 }
@@ -33,12 +35,15 @@ export function openDatabase(options: DatabaseOptions): Database {
 class PooledDatabase implements Database {
   readonly #pool: pg.Pool;
   readonly #max: number;
+  readonly #cutsAtClose: boolean;
+  readonly #out = new Set<CheckedOutConnection>();
   #running = 0;
   #whenIdle: (() => void) | undefined;
   #closing: Promise<void> | undefined;
 
   constructor(options: DatabaseOptions) {
     this.#max = options.max;
+    this.#cutsAtClose = options.cutsAtClose ?? false;
     this.#pool = new pg.Pool({
       ...connectionOf(options.connectionString),
       max: options.max,
@@ -85,6 +90,7 @@ class PooledDatabase implements Database {
   }
 
   async #drainAndEnd(): Promise<void> {
+    if (this.#cutsAtClose) for (const connection of this.#out) connection.cut();
     // pg-pool forgets the callers that stand in line when it is ended, so they get their turn first.
     if (this.#running > 0) {
       await new Promise<void>((resolve) => {
@@ -95,13 +101,16 @@ class PooledDatabase implements Database {
   }
 
   async #withConnection<T>(work: (connection: CheckedOutConnection) => Promise<T>): Promise<T> {
-    if (this.#closing !== undefined) throw new Error("the database is closed: nothing can be asked of it any more");
+    if (this.#closing !== undefined) throw closed();
     this.#running += 1;
     try {
       const connection = new CheckedOutConnection(await this.#pool.connect());
+      this.#out.add(connection);
       try {
+        if (this.#cutsAtClose && this.#closing !== undefined) throw closed();
         return await work(connection);
       } finally {
+        this.#out.delete(connection);
         connection.release();
       }
     } finally {
@@ -109,4 +118,8 @@ class PooledDatabase implements Database {
       if (this.#running === 0) this.#whenIdle?.();
     }
   }
+}
+
+function closed(): Error {
+  return new Error("the database is closed: nothing can be asked of it any more");
 }

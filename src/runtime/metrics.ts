@@ -42,6 +42,8 @@ export interface Metrics {
   readonly analyticsComputeSeconds: Histogram<"resource">;
   /** `route` is the route's pattern, never the path that was asked: paths are unbounded. */
   readonly httpRequests: Counter<"route" | "status">;
+  /** Answers that were compressed, by content coding and by whether that went well. */
+  readonly httpCompressions: Counter<"coding" | "result">;
   /** Rows that the fold has moved into the rollups. */
   readonly foldRows: Counter;
   /** Rows in partitions of last resort; there should be none. */
@@ -106,6 +108,10 @@ export function createMetrics(): Metrics {
       "route",
       "status",
     ]),
+    httpCompressions: factory.counter("tasker_http_compressions_total", "Answers compressed by content coding", [
+      "coding",
+      "result",
+    ]),
     foldRows: factory.counter("tasker_fold_rows_total", "Rows folded into the rollups"),
     defaultPartitionRows: factory.gauge(
       "tasker_default_partition_rows",
@@ -114,6 +120,7 @@ export function createMetrics(): Metrics {
     beforeExposition: (collect) => void collectors.push(collect),
     async exposition() {
       await Promise.all(collectors.map((collect) => factory.survive(collect)));
+      factory.writeSums();
       return { contentType: registry.contentType, body: await registry.metrics() };
     },
   } satisfies Metrics);
@@ -123,6 +130,7 @@ export function createMetrics(): Metrics {
 class MetricFactory {
   readonly #registry: prometheus.Registry;
   readonly #failures: prometheus.Counter;
+  readonly #counters: { write(): void }[] = [];
 
   constructor(registry: prometheus.Registry) {
     this.#registry = registry;
@@ -134,8 +142,16 @@ class MetricFactory {
   }
 
   counter<Label extends string = never>(name: string, help: string, labelNames: Label[] = []): Counter<Label> {
-    const metric = new prometheus.Counter({ name, help, labelNames, registers: [this.#registry] });
-    return { add: (count, ...[labels = {}]) => this.#record(count, () => metric.inc(labels, count)) };
+    const metric = new prometheus.Counter<string>({ name, help, labelNames, registers: [this.#registry] });
+    const write = (sum: number, labels: Given): void => this.#record(sum, () => metric.inc(labels, sum));
+    const counter = new SummedCounter(labelNames, write);
+    this.#counters.push(counter);
+    return { add: (count, ...[labels = {}]) => counter.add(count, labels) };
+  }
+
+  /** Hands over what counters have summed up since the last time. */
+  writeSums(): void {
+    for (const counter of this.#counters) counter.write();
   }
 
   gauge<Label extends string = never>(name: string, help: string, labelNames: Label[] = []): Gauge<Label> {
@@ -172,5 +188,40 @@ class MetricFactory {
     } catch {
       this.#failures.inc();
     }
+  }
+}
+
+type Given = Readonly<Partial<Record<string, string>>>;
+
+/**
+ * Sums up what a counter is given until somebody looks: prom-client's own adding, with labels, costs as much as the rest of
+ * what an answer from the cache is counted with.
+ */
+class SummedCounter {
+  readonly #labelNames: readonly string[];
+  readonly #write: (sum: number, labels: Given) => void;
+  readonly #sums = new Map<string, { sum: number; readonly labels: Given }>();
+
+  constructor(labelNames: readonly string[], write: (sum: number, labels: Given) => void) {
+    this.#labelNames = labelNames;
+    this.#write = write;
+  }
+
+  add(count: number, labels: Given): void {
+    // What must fail does so by itself, and takes nothing with it.
+    if (!(count >= 0 && count < Infinity)) {
+      this.#write(count, labels);
+      return;
+    }
+    let key = "";
+    for (const name of this.#labelNames) key += `${labels[name]}\n`;
+    const known = this.#sums.get(key);
+    if (known === undefined) this.#sums.set(key, { sum: count, labels });
+    else known.sum += count;
+  }
+
+  write(): void {
+    for (const { sum, labels } of this.#sums.values()) this.#write(sum, labels);
+    this.#sums.clear();
   }
 }

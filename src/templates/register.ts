@@ -1,3 +1,4 @@
+import { notifyTemplate } from "../engine/wake-ups.ts";
 import type { Database, Sql } from "../postgres/sql.ts";
 import { definitionHash, graphHash, type TemplateSpec, templateLabel } from "../workflow/template.ts";
 import { GraphChangedError, TooManyIdentitiesError } from "./errors.ts";
@@ -54,6 +55,8 @@ export function registerTemplate(
     const stepIds = await insertSteps(sql, spec, current.id);
     const revision = (current.revision ?? 0) + 1;
     const revisionId = await insertRevision(sql, { spec, inputSchema, hash, graph, revision, stepIds, id: current.id });
+    // With the commit, not after it: who registers may die before it has told anybody.
+    await notifyTemplate(sql, spec);
     return { ...base, revisionId, revision, changed: true, stepIds };
   });
 }

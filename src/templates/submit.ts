@@ -4,6 +4,7 @@ import { WakeUps } from "../engine/wake-ups.ts";
 import type { Database, Sql } from "../postgres/sql.ts";
 import { encodePayload } from "../workflow/payload.ts";
 import { type TemplateName, templateLabel } from "../workflow/template.ts";
+import type { CurrentRevision } from "./current-revision.ts";
 import { UnknownTemplateError } from "./errors.ts";
 import { checkInput } from "./input-schema.ts";
 import { checkSubmitOptions, type SubmitOptions } from "./submit-options.ts";
@@ -48,17 +49,9 @@ export class TaskSubmitter {
    */
   async submit(template: TemplateName, submissions: readonly Submission[], transaction?: Sql): Promise<CreatedTask[]> {
     const tasks = await this.#check(template, submissions);
-    if (transaction !== undefined) {
-      const { created, namespaceId } = await this.#create(transaction, template, tasks);
-      await WakeUps.notifyWithin(transaction, [namespaceId]);
-      return created;
-    }
-    // The statement is a transaction by itself. Only a conflict among several has something to take back.
-    const takesBack = tasks.length > 1 && tasks.some((task) => task.idempotencyKey !== undefined);
-    const { created, namespaceId } = takesBack
-      ? await this.#database.transaction((sql) => this.#create(sql, template, tasks))
-      : await this.#create(this.#database, template, tasks);
-    this.#wakeUps.wake([namespaceId]);
+    const { created, namespaceId } = await this.#create(template, tasks, transaction);
+    if (transaction !== undefined) await WakeUps.notifyWithin(transaction, [namespaceId]);
+    else this.#wakeUps.wake([namespaceId]);
     return created;
   }
 
@@ -77,25 +70,43 @@ export class TaskSubmitter {
   }
 
   async #create(
-    sql: Sql,
     template: TemplateName,
     tasks: readonly NewTask[],
+    transaction: Sql | undefined,
   ): Promise<{ readonly created: CreatedTask[]; readonly namespaceId: number }> {
+    let revision =
+      transaction === undefined
+        ? await this.#store.current(template)
+        : await this.#store.currentWithin(transaction, template);
     for (let tries = 0; tries < revisionRetriesMax; tries++) {
-      const revision = await this.#store.current(sql, template);
       if (revision === null) {
         throw new UnknownTemplateError(
           `There is no template ${templateLabel(template)}; a worker registers it when it starts`,
         );
       }
-      const created = await createTasks(sql, revision, tasks);
-      if (created !== null) {
-        refuseConflicts(created, tasks, template);
-        return { created, namespaceId: revision.namespaceId };
-      }
-      await this.#store.evict(template);
+      const created = await this.#createOf(revision, tasks, template, transaction);
+      if (created !== null) return { created, namespaceId: revision.namespaceId };
+      revision = await this.#store.reread(transaction ?? this.#database, template);
     }
     throw new Error(`Template ${templateLabel(template)} changed ${revisionRetriesMax} times while a task was created`);
+  }
+
+  /** Null, and nothing is written, when the revision is not current any more. */
+  #createOf(
+    revision: CurrentRevision,
+    tasks: readonly NewTask[],
+    template: TemplateName,
+    transaction: Sql | undefined,
+  ): Promise<CreatedTask[] | null> {
+    const create = async (sql: Sql): Promise<CreatedTask[] | null> => {
+      const created = await createTasks(sql, revision, tasks);
+      if (created !== null) refuseConflicts(created, tasks, template);
+      return created;
+    };
+    if (transaction !== undefined) return create(transaction);
+    // The statement is a transaction by itself. Only a conflict among several has something to take back.
+    const takesBack = tasks.length > 1 && tasks.some((task) => task.idempotencyKey !== undefined);
+    return takesBack ? this.#database.transaction(create) : create(this.#database);
   }
 }
 

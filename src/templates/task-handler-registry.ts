@@ -55,8 +55,9 @@ export class TaskHandlerRegistry {
         inputJsonSchema(definition.schema),
         this.#allowGraphChange,
       );
+      // Also when nothing changed: a process that registered the same at the same time may still be about to, or have died.
+      await this.#store.evict(spec);
       if (registered.changed) {
-        await this.#store.evict(spec);
         this.#logger.info({ template: templateLabel(spec), revision: registered.revision }, "template registered");
       }
       this.#adopt(definition, spec, registered);

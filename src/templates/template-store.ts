@@ -1,76 +1,183 @@
-import type { ConstrainedCache } from "../cache/constraints.ts";
-import type { CacheKeys } from "../cache/keys.ts";
-import type { PinnedRevision } from "../engine/create-tasks.ts";
-import type { Sql } from "../postgres/sql.ts";
-import type { TemplateName } from "../workflow/template.ts";
+import { randomUUID } from "node:crypto";
 
-/** The current revision of a template, as creating a task needs it. */
-export interface CurrentRevision extends PinnedRevision {
-  readonly namespaceId: number;
+import type { FleetCache } from "../cache/fleet.ts";
+import type { CacheKeys } from "../cache/keys.ts";
+import type { CacheMetrics } from "../cache/metrics.ts";
+import type { Database, Sql } from "../postgres/sql.ts";
+import type { Clock } from "../runtime/clock.ts";
+import type { Logger } from "../runtime/logging.ts";
+import type { TemplateName } from "../workflow/template.ts";
+import {
+  type CurrentRevision,
+  decodeRevision,
+  encodeRevision,
+  readCurrentRevision,
+  readCurrentRevisionIds,
+} from "./current-revision.ts";
+import { Invalidations } from "./invalidations.ts";
+
+export interface TemplateStoreOptions {
+  /** Where templates are read. */
+  readonly database: Database;
+  /** What all processes share of the templates; without it each read asks Postgres. */
+  readonly cache: FleetCache<"templates"> | undefined;
+  readonly keys: CacheKeys;
+  readonly ttlMs: number;
+  readonly clock: Clock;
+  readonly logger: Logger;
+  readonly metrics: Pick<CacheMetrics, "request" | "error">;
 }
 
+/** `missing` may be filled, `uncached` must not be. */
+type Cached =
+  | { readonly state: "found"; readonly revision: CurrentRevision }
+  | { readonly state: "missing"; readonly knownBornMs: number | undefined }
+  | { readonly state: "uncached" };
+
+/** A reader that has not filled after so long has lost its lease; one that has died keeps others from filling as long. */
+const leaseMs = 5_000;
+
+/** How many keys a review has under way at once. */
+const reviewedAtOnce = 50;
+
 /**
- * Finds the current revision of templates: cache-aside, and never by the memory of this process.
+ * Finds the current revision of templates: cache-aside in a store that all processes share, and never by the memory of this one.
  *
- * What the cache holds may be old. It does no harm: the statement that creates a task checks the revision, and a mismatch
- * evicts the entry. Reads are not shared between callers either; that would be serving from memory.
+ * A reader that misses takes a lease before it reads Postgres, and its fill is refused when the lease is gone. A registration
+ * deletes the entry and the lease in one step, after its commit: what was read before it cannot be filled after it. Without
+ * a lease nothing is written. No reader waits for another, and none shares its read with another: that would be serving from
+ * memory.
+ *
+ * Whatever the cache holds, the statement that creates a task checks the revision; a mismatch leads to `reread`.
  */
 export class TemplateStore {
-  readonly #cache: ConstrainedCache<"templates">;
-  readonly #keys: CacheKeys;
-  readonly #ttlMs: number;
+  readonly #options: TemplateStoreOptions;
+  readonly #invalidations: Invalidations | undefined;
 
-  constructor(options: {
-    readonly cache: ConstrainedCache<"templates">;
-    readonly keys: CacheKeys;
-    readonly ttlMs: number;
-  }) {
-    this.#cache = options.cache;
-    this.#keys = options.keys;
-    this.#ttlMs = options.ttlMs;
+  constructor(options: TemplateStoreOptions) {
+    this.#options = options;
+    const { cache, ttlMs } = options;
+    this.#invalidations =
+      cache === undefined
+        ? undefined
+        : new Invalidations({ ...options, cache, expireMs: ttlMs + leaseMs, review: () => this.#review(cache) });
   }
 
   /** The current revision; null when no such template is registered (which is not cached). */
-  async current(sql: Sql, template: TemplateName): Promise<CurrentRevision | null> {
+  async current(template: TemplateName): Promise<CurrentRevision | null> {
+    const { cache, database } = this.#options;
     const key = this.#keyOf(template);
-    const cached = decodeRevision(await this.#cache.get(key));
-    if (cached !== null) return cached;
-    const [row] = await sql.query<CurrentRevision>({
-      name: "current_revision",
-      text: `select t.id as "namedTaskId", t.namespace_id as "namespaceId", r.id as "revisionId", cardinality(r.step_ids) as "stepCount"
-        from tasker.named_tasks t
-        join tasker.task_namespaces n on n.id = t.namespace_id
-        join tasker.named_task_revisions r on r.id = t.current_revision_id
-        where n.name = $1 and t.name = $2 and t.version = $3`,
-      values: [template.namespace, template.name, template.version],
-    });
-    if (row === undefined) return null;
-    await this.#cache.set(key, JSON.stringify(row), this.#ttlMs);
-    return row;
+    const cached = await this.#find(key);
+    if (cached.state === "found") return cached.revision;
+    if (cached.state === "missing" && cache !== undefined) return this.#fill(cache, key, cached.knownBornMs, template);
+    return readCurrentRevision(database, template);
+  }
+
+  /**
+   * The same within a caller's transaction, which may see an older Postgres than there is: what it reads is never cached.
+   * What is cached may in turn be newer than what the transaction sees; creating a task then fails as it does for old ones.
+   */
+  async currentWithin(sql: Sql, template: TemplateName): Promise<CurrentRevision | null> {
+    const cached = await this.#find(this.#keyOf(template));
+    return cached.state === "found" ? cached.revision : readCurrentRevision(sql, template);
+  }
+
+  /** Forgets what the cache holds, which was not current, and reads past it: it may not have been possible to forget it. */
+  async reread(sql: Sql, template: TemplateName): Promise<CurrentRevision | null> {
+    await this.evict(template);
+    return readCurrentRevision(sql, template);
+  }
+
+  /**
+   * Forgets what the cache holds of a template, and whatever is about to be filled. Resolves after one attempt; when redis is
+   * away, this process does not read the entry until a later attempt has succeeded. Never rejects.
+   */
+  async evict(template: TemplateName): Promise<void> {
+    await this.#invalidations?.invalidate(this.#keyOf(template));
+  }
+
+  /** Compares what the cache holds with Postgres, now and until it has succeeded: this process may have missed notices. */
+  async reviewAll(): Promise<void> {
+    await this.#invalidations?.reviewAll();
+  }
+
+  /** Ends what goes on in the background. */
+  stop(): void {
+    this.#invalidations?.stop();
   }
 
   #keyOf({ namespace, name, version }: TemplateName): string {
-    return this.#keys.template(namespace, name, version);
+    return this.#options.keys.template(namespace, name, version);
   }
 
-  /** Forgets what the cache holds of a template. */
-  async evict(template: TemplateName): Promise<void> {
-    await this.#cache.delete(this.#keyOf(template));
+  /** Counts the request. */
+  async #find(key: string): Promise<Cached> {
+    const { cache } = this.#options;
+    if (cache === undefined || this.#invalidations?.trusts(key) !== true) return this.#uncached("uncached");
+    const found = await cache.find(key);
+    if (found === "unavailable") return this.#uncached("miss");
+    const revision = found === undefined ? null : this.#decode(found.value);
+    this.#count(revision === null ? "miss" : "hit");
+    return revision === null ? { state: "missing", knownBornMs: found?.bornMs } : { state: "found", revision };
   }
-}
 
-function decodeRevision(text: string | undefined): CurrentRevision | null {
-  if (text === undefined) return null;
-  try {
-    const value: unknown = JSON.parse(text);
-    return isRevision(value) ? value : null;
-  } catch {
-    return null; // Not ours, or of another version of this program: a miss.
+  #uncached(result: "uncached" | "miss"): Cached {
+    this.#count(result);
+    return { state: "uncached" };
   }
-}
 
-function isRevision(value: unknown): value is CurrentRevision {
-  if (typeof value !== "object" || value === null) return false;
-  const fields: Partial<Record<keyof CurrentRevision, unknown>> = value;
-  return [fields.namedTaskId, fields.namespaceId, fields.revisionId, fields.stepCount].every(Number.isInteger);
+  /** Reads Postgres under a lease if there is one to be had, else for itself. */
+  async #fill(
+    cache: FleetCache<"templates">,
+    key: string,
+    knownBornMs: number | undefined,
+    template: TemplateName,
+  ): Promise<CurrentRevision | null> {
+    const { database, ttlMs } = this.#options;
+    const token = randomUUID();
+    const claim = await cache.claim(key, { token, leaseMs, knownBornMs, maxAgeMs: ttlMs });
+    if (claim.state !== "granted") {
+      const revision = claim.state === "found" ? this.#decode(claim.found.value) : null;
+      return revision ?? readCurrentRevision(database, template);
+    }
+    let isFilled = false;
+    try {
+      const revision = await readCurrentRevision(database, template);
+      if (revision !== null) {
+        await cache.fill(key, token, { value: encodeRevision(revision), bornMs: claim.nowMs, keepMs: ttlMs });
+        isFilled = true;
+      }
+      return revision;
+    } finally {
+      if (!isFilled) await cache.release(key, token, 0);
+    }
+  }
+
+  /** What differs goes, and with it the lease of who may be about to fill it. */
+  async #review(cache: FleetCache<"templates">): Promise<boolean> {
+    const current = await readCurrentRevisionIds(this.#options.database);
+    for (let from = 0; from < current.length; from += reviewedAtOnce) {
+      const reviewed = current.slice(from, from + reviewedAtOnce).map(async ({ revisionId, ...template }) => {
+        const key = this.#keyOf(template);
+        const found = await cache.find(key);
+        if (found === "unavailable") return false;
+        const isCurrent = found !== undefined && decodeRevision(found.value)?.revisionId === revisionId;
+        return isCurrent || cache.invalidate(key);
+      });
+      if ((await Promise.all(reviewed)).includes(false)) return false;
+    }
+    return true;
+  }
+
+  #decode(text: string): CurrentRevision | null {
+    const revision = decodeRevision(text);
+    const { cache, metrics } = this.#options;
+    if (revision === null && cache !== undefined) metrics.error(cache.providerName, cache.context, "undecodable");
+    return revision;
+  }
+
+  #count(result: "hit" | "miss" | "uncached"): void {
+    const { cache, metrics } = this.#options;
+    metrics.request(cache?.providerName ?? "none", "templates", result);
+  }
 }

@@ -5,6 +5,7 @@ import { describe, test } from "node:test";
 import { type Caches, openCaches } from "../../src/cache/caches.ts";
 import { type CacheFor, type ConstrainedCache, ConstrainedCacheProvider } from "../../src/cache/constraints.ts";
 import type { CacheProvider, CacheReach, CacheUsageContext } from "../../src/cache/contract.ts";
+import type { FleetCache } from "../../src/cache/fleet.ts";
 import { recordCacheMetrics } from "../../src/cache/metrics.ts";
 import { MemoryCacheProvider } from "../../src/cache/providers/memory.ts";
 import { noneCacheProvider } from "../../src/cache/providers/none.ts";
@@ -110,12 +111,26 @@ export function theRuleAsTypes(
   const raw: ConstrainedCache<"analytics"> = memory;
   // @ts-expect-error What is cached for one use is not for another.
   const other: ConstrainedCache<"templates"> = caches.analytics;
+  // @ts-expect-error The same of what the fleet shares.
+  const otherShared: FleetCache<"templates"> | undefined = caches.analyticsFleet;
+  // @ts-expect-error Only a store that all processes share can hold templates.
+  const templatesHere: FleetCache<"templates"> = caches.analytics;
   const { clock, metrics } = setup();
   // @ts-expect-error Templates are never read through: callers that share one read are served from memory.
   const shares = new ReadThrough({ cache: caches.templates, resource: "r", clock, metrics, computeTimeoutMs: 1 });
   // @ts-expect-error Only `create` makes one, which looks at the rule.
   const made: unknown = new ConstrainedCacheProvider(noneCacheProvider, "templates", setup());
-  const refused = [templatesInMemory, templatesInMemoryToo, templatesSomewhere, raw, other, shares, made];
+  const refused = [
+    templatesInMemory,
+    templatesInMemoryToo,
+    templatesSomewhere,
+    raw,
+    other,
+    otherShared,
+    templatesHere,
+    shares,
+    made,
+  ];
   return [forTemplates, forAnalytics, forGeneric, refused];
 }
 
@@ -133,9 +148,8 @@ describe("the caches of a process", () => {
     const system = setup();
     const caches = openCaches({ ...system, backend: "memory", memory: limits });
     await caches.analytics.set("a", "1", 1_000);
-    await caches.templates.set("t", "1", 1_000);
     assert.equal(await caches.analytics.get("a"), "1");
-    assert.equal(await caches.templates.get("t"), undefined);
+    assert.equal(caches.templates, undefined);
     assert.equal(system.lines.length, 1);
     assert.deepEqual(await caches.health(), [
       {

@@ -119,13 +119,21 @@ describe("decoded envelopes", () => {
   test("are bounded in number and in size", () => {
     const decoded = new DecodedEnvelopes();
     const first = decoded.decode("first", encodedOf("1"));
-    for (let index = 0; index < 32; index += 1) decoded.decode(`k${index}`, encodedOf("1"));
+    for (let index = 0; index < 256; index += 1) decoded.decode(`k${index}`, encodedOf("1"));
     assert.notEqual(decoded.decode("first", encodedOf("1")), first);
 
     decoded.decode("k10", encodedOf("2"));
     const renewed = decoded.decode("k10", encodedOf("3"));
-    for (let index = 0; index < 31; index += 1) decoded.decode(`l${index}`, encodedOf("1"));
+    for (let index = 0; index < 255; index += 1) decoded.decode(`l${index}`, encodedOf("1"));
     assert.equal(decoded.decode("k10", encodedOf("3")), renewed);
+
+    // As many of 100,000 bytes as 4 MiB hold; the next one takes the place of the oldest.
+    const big = encodedOf("x".repeat(100_000));
+    const oldest = decoded.decode("m0", big);
+    for (let index = 1; index < 41; index += 1) decoded.decode(`m${index}`, big);
+    assert.equal(decoded.decode("m0", big), oldest);
+    decoded.decode("m41", big);
+    assert.notEqual(decoded.decode("m0", big), oldest);
 
     const large = encodedOf("x".repeat(200_000));
     assert.notEqual(decoded.decode("large", large), decoded.decode("large", large));

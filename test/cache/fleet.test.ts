@@ -98,8 +98,9 @@ describe("an answer of another process", () => {
     const theirs = await readNow(second, "never");
     assert.deepEqual([bodyOf(theirs), theirs.ageMs, theirs.status], ["shared", 20_000, "hit"]);
     await clock.advance(39_000);
-    // Now out of its own memory.
-    assert.equal((await readNow(second, "never")).ageMs, 59_000);
+    const mine = await readNow(second, "never");
+    assert.equal(mine.ageMs, 59_000);
+    assert.deepEqual([theirs.provider, mine.provider], ["redis", "memory"]);
     assert.deepEqual(second.metrics.requests, { "redis/analytics/hit": 1, "memory/analytics/hit": 1 });
   });
 

@@ -81,12 +81,24 @@ export class MovedStore implements SharedCacheProvider {
     });
   }
 
+  invalidate(key: string): Promise<void> {
+    return this.#do(() => {
+      this.#values.delete(key);
+      this.#values.delete(`${key}:lease`);
+    });
+  }
+
   release(key: string, token: string, pauseMs: number): Promise<void> {
     return this.#do(() => {
       if (!this.#holds(key, token)) return;
       this.#values.delete(`${key}:lease`);
       if (pauseMs > 0) this.#put(`${key}:lease`, { text: "!", bornMs: Number.NaN }, pauseMs);
     });
+  }
+
+  /** Values and leases that are kept. */
+  get size(): number {
+    return [...this.#values.keys()].filter((key) => this.#live(key) !== undefined).length;
   }
 
   /** What is kept under a name, as the test's own look behind the contract. */

@@ -78,6 +78,37 @@ describe("the memory cache", () => {
     assert.equal((await cache.healthCheck()).figures["refused_too_large_total"], 1);
   });
 
+  test("evicts one entry for each that comes when it is full, however far it is filled, and within the call", async () => {
+    const cache = new MemoryCacheProvider({ entriesMax: 100, bytesMax: 10_000_000 }, new ManualClock());
+    let before = 0;
+    for (let index = 0; index < 5_000; index += 1) {
+      // Not awaited: what is seen next happened within the call, and leaves nothing for later turns of the event loop.
+      void cache.set(`key ${index}`, "x", 1_000);
+      const { entries, evictions_total: evictions = Number.NaN } = (await cache.healthCheck()).figures;
+      assert.equal(evictions - before, index < 100 ? 0 : 1);
+      assert.equal(entries, Math.min(100, index + 1));
+      before = evictions;
+    }
+  });
+
+  test("evicts no more than a value needs: an eighth of its bytes, whatever lies there", async () => {
+    const bytesMax = 100_000;
+    const cache = new MemoryCacheProvider({ entriesMax: 1_000, bytesMax }, new ManualClock());
+    for (let index = 0; index < 1_000; index += 1) await cache.set(String(index), "", 1_000);
+    const { bytes: full = 0, evictions_total: before = Number.NaN } = (await cache.healthCheck()).figures;
+    // The largest that is taken: 12,500 bytes with its key and the overhead.
+    await cache.set("large", "x".repeat(6_145), 1_000);
+    const {
+      bytes = 0,
+      evictions_total: after = Number.NaN,
+      refused_too_large_total: refused,
+    } = (await cache.healthCheck()).figures;
+    assert.equal(refused, 0);
+    assert.ok(full <= bytesMax && bytes <= bytesMax, `${full} then ${bytes} bytes`);
+    // Entries of 200 bytes and a few more; one more or less, as the sum comes out.
+    assert.ok(after - before > 0 && after - before <= 12_500 / 200 + 1, `${after - before} evictions for one value`);
+  });
+
   test("sets aside no room for entries that its bytes do not allow", async () => {
     const cache = new MemoryCacheProvider({ entriesMax: 100_000_000, bytesMax: 100_000 }, new ManualClock());
     await cache.set("a", "1", 1_000);

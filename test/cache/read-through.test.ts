@@ -15,11 +15,13 @@ describe("reading through the cache", () => {
     const etag = entityTag(Buffer.from('{"a":"ü"}'));
     const body = Buffer.from('{"a":"ü"}');
     const promise = { ttlMs: 60_000, staleWhileRevalidateMs: 0, staleIfErrorMs: 0, staleIfError: false };
-    assert.deepEqual(first, { body, etag, ageMs: 0, ...promise, status: "miss", computedAt });
+    const origin = { forwarded: "uri-miss", stored: true, provider: undefined };
+    assert.deepEqual(first, { body, etag, ageMs: 0, ...promise, status: "miss", ...origin, computedAt });
 
     await clock.advance(12_345);
     const second = await readNow("never");
-    assert.deepEqual(second, { ...first, ageMs: 12_345, status: "hit" });
+    const hit = { status: "hit", forwarded: undefined, stored: false, provider: "memory" };
+    assert.deepEqual(second, { ...first, ageMs: 12_345, ...hit });
     assert.equal(second.body, first.body);
     assert.equal(source.asked, 1);
     assert.deepEqual(metrics.requests, { "memory/analytics/miss": 1, "memory/analytics/hit": 1 });
@@ -143,7 +145,10 @@ describe("a cache that fails", () => {
   test("at writing only leaves every answer right", async () => {
     const { readNow, provider, metrics } = setup();
     provider.broken.add("set");
-    for (const body of ["1", "2"]) assert.equal((await readNow(body)).body.toString(), body);
+    for (const body of ["1", "2"]) {
+      const answer = await readNow(body);
+      assert.deepEqual([answer.body.toString(), answer.stored], [body, false]);
+    }
     assert.deepEqual(metrics.errors, { "memory/analytics/set": 2 });
   });
 

@@ -147,8 +147,11 @@ describe("redis that does not answer", () => {
 });
 
 describe("redis that refuses", () => {
+  // What it replies is the subject here, not when.
+  const patient = { commandBudgetMs: 1_000 };
+
   test("a write for want of memory: reading goes on, and so do writes once there is room", async (t) => {
-    const { redis, provider, until, changes } = await setup(t);
+    const { redis, provider, until, changes } = await setup(t, patient);
     await until(true);
     await provider.set("k", "v", 60_000);
     await redis.admin.config("SET", "maxmemory-policy", "noeviction");
@@ -165,7 +168,7 @@ describe("redis that refuses", () => {
   });
 
   test("a fill for want of memory: the lease and the old value stay", async (t) => {
-    const { redis, provider, until } = await setup(t);
+    const { redis, provider, until } = await setup(t, patient);
     await until(true);
     await provider.set("k", "1\nold", 60_000);
     const request = { token: "t", leaseMs: 60_000, knownBornMs: 1, maxAgeMs: 60_000 };
@@ -182,7 +185,7 @@ describe("redis that refuses", () => {
   });
 
   test("a write because it is a replica: reading goes on", async (t) => {
-    const { redis, provider, until } = await setup(t);
+    const { redis, provider, until } = await setup(t, patient);
     await until(true);
     await provider.set("k", "v", 60_000);
     await redis.admin.replicaof("127.0.0.1", "1");

@@ -35,6 +35,10 @@ export class RecordingMetrics implements CacheMetrics {
     this.requests[name] = (this.requests[name] ?? 0) + 1;
   }
 
+  requestsOf(provider: string, context: CacheUsageContext): (result: string) => void {
+    return (result) => this.request(provider, context, result);
+  }
+
   error(provider: string, context: CacheUsageContext, reason: string): void {
     const name = `${provider}/${context}/${reason}`;
     this.errors[name] = (this.errors[name] ?? 0) + 1;
@@ -60,8 +64,12 @@ export class FaultyProvider<Reach extends CacheReach> implements CacheProvider<R
   readonly reach: Reach;
   readonly #inner: CacheProvider<Reach>;
 
-  constructor(inner: CacheProvider<Reach>) {
+  /** There when the wrapped one has its values at hand and `atHand` is set; `hold` cannot hold it. */
+  readonly getNow?: (key: string) => string | undefined;
+
+  constructor(inner: CacheProvider<Reach>, { atHand = false } = {}) {
     this.#inner = inner;
+    if (atHand) this.getNow = (key) => this.#passNow(() => inner.getNow?.(key));
     this.name = inner.name;
     this.reach = inner.reach;
   }
@@ -88,6 +96,11 @@ export class FaultyProvider<Reach extends CacheReach> implements CacheProvider<R
 
   close(): Promise<void> {
     return this.#pass("close", () => this.#inner.close());
+  }
+
+  #passNow<Result>(inner: () => Result): Result {
+    if (this.broken.has("get")) throw new Error("get is broken");
+    return inner();
   }
 
   async #pass<Result>(operation: Operation, inner: () => Promise<Result>): Promise<Result> {
@@ -147,13 +160,18 @@ export interface ReadThroughSystem {
   readonly settle: () => Promise<void>;
 }
 
-export function readThroughSystem(options: Partial<ReadThroughOptions> = {}): ReadThroughSystem {
+export function readThroughSystem(
+  options: Partial<ReadThroughOptions> = {},
+  { atHand = false } = {},
+): ReadThroughSystem {
   const clock = new ManualClock();
   const metrics = new RecordingMetrics();
-  const provider = new FaultyProvider(new MemoryCacheProvider({ entriesMax: 100, bytesMax: 10_000_000 }, clock));
+  const memory = new MemoryCacheProvider({ entriesMax: 100, bytesMax: 10_000_000 }, clock);
+  const provider = new FaultyProvider(memory, { atHand });
   const { logger, lines } = recordingLogger();
   const cache = ConstrainedCacheProvider.create(provider, "analytics", { chosen: true, clock, logger, metrics });
-  const about = { cache, resource: "performance", clock, metrics, computeTimeoutMs: 10_000 };
+  // A draw of 0 refreshes nothing ahead and shortens no time to live.
+  const about = { cache, resource: "performance", clock, metrics, computeTimeoutMs: 10_000, random: () => 0 };
   const readThrough = new ReadThrough({ ...about, ...options });
   const source = new Source();
   const settle = (): Promise<void> => clock.advance(0);

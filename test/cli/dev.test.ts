@@ -97,7 +97,7 @@ function assertTellsOfDemo(story: string, address: string): void {
     /all ended in .*: \d+ complete, 6 error/u,
     /the first failure: step publish, PermanentError: the site refuses the report/u,
     /charge_card +complete +[2-9] /u,
-    /first +[\d.]+ m?s +Cache-Status: tasker; fwd=uri-miss; stored; ttl=\d+ +\d+ bytes\n +second +[\d.]+ m?s +Cache-Status: tasker; hit; ttl=\d+ +the same bytes/u,
+    /first +[\d.]+ m?s +Cache-Status: tasker; fwd=uri-miss; stored; ttl=\d+ +\d+ bytes\n +second +[\d.]+ m?s +Cache-Status: tasker; hit; ttl=\d+; detail=memory +the same bytes/u,
     /Step publish of reports\/nightly_report 1\.0\.0 fails in 30\.0 %/u,
   ]) {
     assert.match(story, line);

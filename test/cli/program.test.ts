@@ -93,22 +93,3 @@ describe("what cannot be done", () => {
     assert.match(explain(new Error("no postgres://app:secret@db/x")), /^no postgres:\/\/app:\*\*\*@db\/x /u);
   });
 });
-
-describe("config check", () => {
-  test("prints every key with the value in effect, and hides passwords", async () => {
-    const { code, out } = await run(["config", "check"], {
-      DATABASE_URL: "postgres://app:secret@db/tasker",
-      TASKER_HTTP_PORT: "9000",
-    });
-    assert.equal(code, 0);
-    assert.match(out, /^database\.url = "postgres:\/\/app:\*\*\*@db\/tasker"$/mu);
-    assert.match(out, /^http\.port = 9000$/mu);
-    assert.match(out, /^common\.cache\.analytics_ttl_seconds = 60$/mu);
-  });
-
-  test("prints JSON for programs, and warnings beside it", async () => {
-    const { out, err } = await run(["config", "check", "--json"], { TASKER_COMMON_CACHE_BACKEND: "memry" });
-    assert.equal((JSON.parse(out) as Record<string, unknown>)["common.cache.backend"], "memry");
-    assert.match(err, /^warning: .*Did you mean "memory"\?\n$/u);
-  });
-});

@@ -119,6 +119,15 @@ test("how long answers may be old has a default, and may be nothing", () => {
   assert.equal(loadConfig({ env }).common.cache.staleIfErrorSeconds, 0);
 });
 
+test("the time to live of everything is that of templates too when they are given none, and never that of analytics", (t) => {
+  const { cache } = load(t, "[common.cache]\ndefault_ttl_seconds = 7\n").common;
+  assert.deepEqual([cache.templateTtlSeconds, cache.analyticsTtlSeconds], [7, 60]);
+  const own = load(t, "[common.cache]\ndefault_ttl_seconds = 7\ntemplate_ttl_seconds = 9\n").common.cache;
+  assert.deepEqual([own.defaultTtlSeconds, own.templateTtlSeconds], [7, 9]);
+  const env = { TASKER_COMMON_CACHE_DEFAULT_TTL_SECONDS: "8" };
+  assert.equal(load(t, "[common.cache]\ntemplate_ttl_seconds = 9\n", env).common.cache.templateTtlSeconds, 9);
+});
+
 test("an unknown backend disables caching with a warning that says what was probably meant", () => {
   const { backend, warnings } = resolve("reddis");
   assert.equal(backend, "none");

@@ -5,7 +5,7 @@ import { join } from "node:path";
 import { test, type TestContext } from "node:test";
 
 import { ConfigError } from "../../src/config/config-error.ts";
-import { loadConfig, type LoadOptions } from "../../src/config/load.ts";
+import { loadConfig, type LoadOptions, loadSourcedConfig } from "../../src/config/load.ts";
 import type { Config } from "../../src/config/schema.ts";
 
 /** Loads the files of a folder of its own, `tasker.toml` being the base. */
@@ -49,6 +49,56 @@ test("the later source wins: defaults, file, overlay, environment, command line"
   assert.equal(load(t, files, { env, overrides: { "http.port": 4 } }).http.port, 4);
   assert.equal(load(t, files, { env, overrides: { "http.port": "5" } }).http.port, 5);
   assert.equal(load(t, files, { env, overrides: { "http.port": undefined } }).http.port, 3);
+});
+
+test("the defaults of a command are for keys that nobody sets", (t) => {
+  const defaults = { "logging.level": "warn", "common.cache.warm_start": false } as const;
+  const levelOf = (files: Readonly<Record<string, string>>, more: Partial<LoadOptions> = {}): string =>
+    load(t, files, { defaults, ...more }).logging.level;
+  const silent = { "tasker.toml": "[http]\nport = 1\n" };
+  const spoken = { "tasker.toml": "[logging]\nlevel = 'error'\n" };
+  assert.equal(loadConfig({ env: {}, defaults }).common.cache.warmStart, false);
+  assert.equal(loadConfig({ env: { TASKER_COMMON_CACHE_WARM_START: "true" }, defaults }).common.cache.warmStart, true);
+  assert.equal(levelOf(silent), "warn");
+  assert.equal(levelOf(spoken), "error");
+  assert.equal(levelOf(spoken, { env: { TASKER_LOGGING_LEVEL: "info" } }), "info");
+  assert.equal(levelOf(silent, { overrides: { "logging.level": "debug" } }), "debug");
+});
+
+test("each value has the source that won", (t) => {
+  const folder = mkdtempSync(join(tmpdir(), "tasker-config-"));
+  t.after(() => rmSync(folder, { recursive: true }));
+  const file = join(folder, "tasker.toml");
+  const overlay = join(folder, "production.toml");
+  writeFileSync(
+    file,
+    "[http]\nport = 1\nhost = '::1'\n[common.cache]\ndefault_ttl_seconds = 9\n[common.cache.moka]\nmax_bytes = 2048\n",
+  );
+  writeFileSync(overlay, "[http]\nport = 2\n");
+  const { sources } = loadSourcedConfig({
+    file,
+    env: {
+      TASKER_ENV: "production",
+      TASKER_WORKER_CONCURRENCY: "3",
+      DATABASE_URL: "postgres://x/y",
+      REDIS_URL: "redis://z",
+    },
+    overrides: { "logging.level": "debug", "worker.lease_ms": undefined },
+  });
+  const expected = {
+    "http.port": overlay,
+    "http.host": file,
+    "worker.concurrency": "environment variable TASKER_WORKER_CONCURRENCY",
+    "worker.lease_ms": "default",
+    "database.url": "environment variable DATABASE_URL",
+    "logging.level": "command line",
+    "common.cache.memory.max_bytes": file,
+    "common.cache.backend": "environment variable REDIS_URL",
+    "common.cache.redis.url": "environment variable REDIS_URL",
+    "common.cache.template_ttl_seconds": `common.cache.default_ttl_seconds, ${file}`,
+    "common.cache.analytics_ttl_seconds": "default",
+  };
+  assert.deepEqual(Object.fromEntries(Object.keys(expected).map((path) => [path, sources.get(path)])), expected);
 });
 
 test("TASKER_CONFIG names the file when the caller names none", (t) => {

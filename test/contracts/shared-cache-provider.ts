@@ -93,6 +93,24 @@ export function describeSharedCacheProvider(name: string, open: () => Promise<Sh
       },
     );
 
+    promise(
+      "an invalidation deletes the value and ends the lease, so that a fill under way stores nothing",
+      async ({ provider, raw, claim, filled }) => {
+        await filled("old");
+        const known = await provider.find("k");
+        const slow = await claim("slow", { knownBornMs: known?.bornMs });
+        assert.ok(slow.state === "granted");
+        await provider.invalidate("k");
+        assert.equal(await provider.find("k"), undefined);
+        assert.equal(await provider.fill("k", "slow", { value: "older", bornMs: slow.nowMs, keepMs: 60_000 }), false);
+        assert.equal(await provider.find("k"), undefined);
+        assert.equal((await claim("next")).state, "granted");
+        await raw.delete("k:lease");
+        await provider.invalidate("k");
+        assert.equal(await filled("new").then(async () => (await provider.find("k"))?.value), "new");
+      },
+    );
+
     promise("a lease runs out by itself, and a renewed one later", async ({ provider, raw, claim }) => {
       await claim("dead", { leaseMs: 2_000 });
       await raw.advance(1_000);

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 
 import { cancelTask } from "../../src/engine/operate.ts";
-import { noticeChannel, parseNotice, WakeUps } from "../../src/engine/wake-ups.ts";
+import { noticeChannel, notifyTemplate, parseNotice, WakeUps } from "../../src/engine/wake-ups.ts";
 import { type Logger, silentLogger } from "../../src/runtime/logging.ts";
 import { ManualClock } from "../support/clock.ts";
 import { testDatabase } from "../support/database.ts";
@@ -109,16 +109,29 @@ test("a notice from within a transaction comes with its commit, and not at all w
 });
 
 test("a cancellation tells the workers which task it was", async (t) => {
-  const { next } = await listen(t, url);
   const task = await createTask(db, await register(db, { a: [] }));
+  const { next } = await listen(t, url);
   await cancelTask(db, task, { actor: "test", reason: "" });
   assert.deepEqual(parseNotice(await next()), { kind: "cancelled", id: task });
 });
 
+test("a notice of a template comes with the commit and names it, however long its names are", async (t) => {
+  const { next } = await listen(t, url);
+  const template = { namespace: "n".repeat(63), name: "t".repeat(128), version: "1".repeat(64) };
+  await db.transaction((sql) => notifyTemplate(sql, template));
+  assert.deepEqual(parseNotice(await next()), { kind: "template", template });
+});
+
 test("a notice of somebody else on the channel is none of ours", () => {
   assert.deepEqual(parseNotice("work:5"), { kind: "work", id: "5" });
-  for (const payload of ["", "work", "hello:5", "cancelled"]) {
-    const notice = parseNotice(payload);
-    assert.ok(notice === null || notice.id === "", payload);
+  for (const payload of [
+    "",
+    "hello:5",
+    "template",
+    "template:shop",
+    "template:shop:order",
+    "template:shop:order:1:2",
+  ]) {
+    assert.equal(parseNotice(payload), null, payload);
   }
 });

@@ -26,7 +26,7 @@ describe("an analytics endpoint", () => {
       const second = await server.inject(url);
       assert.deepEqual(second.rawPayload, first.rawPayload);
       assert.equal(second.headers["etag"], first.headers["etag"]);
-      assert.equal(second.headers["cache-status"], "tasker; hit; ttl=37");
+      assert.equal(second.headers["cache-status"], "tasker; hit; ttl=37; detail=memory");
       assert.equal(second.headers["age"], "22");
     });
   }
@@ -62,7 +62,7 @@ describe("an analytics endpoint", () => {
     });
     for (let ask = 0; ask < 2; ask++) {
       const unknown = await server.inject("/v1/analytics/performance?namespace=nobody");
-      assert.equal(unknown.headers["cache-status"], "tasker; fwd=bypass");
+      assert.equal(unknown.headers["cache-status"], "tasker; fwd=uri-miss");
       assert.equal(unknown.headers["cache-control"], "no-store");
     }
   });
@@ -83,7 +83,7 @@ describe("an analytics endpoint", () => {
     await clock.advance(0);
     gate.resolve();
     assert.match(String((await leader).headers["cache-status"]), /stored/u);
-    assert.equal((await follower).headers["cache-status"], "tasker; fwd=uri-miss; collapsed; ttl=60");
+    assert.equal((await follower).headers["cache-status"], "tasker; fwd=uri-miss; stored; collapsed; ttl=60");
     assert.deepEqual((await follower).rawPayload, (await leader).rawPayload);
   });
 

@@ -19,7 +19,6 @@ test("each request has its own deadline, and all of them one timer", async () =>
   await clock.advance(30);
   deadlines.begin("c");
   assert.equal(clock.pending, 1);
-  assert.deepEqual([...deadlines.underway], ["a", "b", "c"]);
   await clock.advance(39);
   assert.deepEqual(exceeded, []);
   await clock.advance(1);

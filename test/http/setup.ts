@@ -1,5 +1,6 @@
 import { AnalyticsQueryService } from "../../src/analytics/analytics-query-service.ts";
 import { AnalyticsService } from "../../src/analytics/analytics-service.ts";
+import type { Freshness } from "../../src/cache/freshness.ts";
 import { openCaches } from "../../src/cache/caches.ts";
 import { CacheKeys } from "../../src/cache/keys.ts";
 import { recordCacheMetrics } from "../../src/cache/metrics.ts";
@@ -37,8 +38,18 @@ export interface HttpSystem {
   readonly log: readonly LogLine[];
 }
 
+/** What the analytics keep, and for how long. */
+export interface CachingOptions {
+  readonly backend?: "memory" | "none";
+  readonly freshness?: Freshness;
+}
+
 /** A server over its real parts on a fresh database, with a clock that the test moves. It is stopped after the scope. */
-export async function httpSystem(scope: Scope, options: Partial<HttpServerOptions> = {}): Promise<HttpSystem> {
+export async function httpSystem(
+  scope: Scope,
+  options: Partial<HttpServerOptions> = {},
+  { backend = "memory", freshness = { ttlMs: 60_000 } }: CachingOptions = {},
+): Promise<HttpSystem> {
   const { db } = await testDatabase(scope);
   const clock = new ManualClock();
   const { logger, lines } = recordingLogger();
@@ -49,9 +60,17 @@ export async function httpSystem(scope: Scope, options: Partial<HttpServerOption
 
   const cacheMetrics = recordCacheMetrics(metrics);
   const memory = { entriesMax: 100, bytesMax: 1_000_000 };
-  const caches = openCaches({ backend: "memory", chosen: false, memory, clock, logger, metrics: cacheMetrics });
+  const caches = openCaches({ backend, chosen: false, memory, clock, logger, metrics: cacheMetrics });
   const keys = new CacheKeys("test");
-  const store = new TemplateStore({ cache: caches.templates, keys, ttlMs: 60_000 });
+  const store = new TemplateStore({
+    database: guarded,
+    cache: caches.templates,
+    keys,
+    ttlMs: 60_000,
+    clock,
+    logger,
+    metrics: cacheMetrics,
+  });
   const registry = new TaskHandlerRegistry({ database: db, store, logger, allowGraphChange: false });
   await registry.register([fulfilOrder]);
   const wakeUps = new WakeUps(db, clock, logger);
@@ -67,7 +86,7 @@ export async function httpSystem(scope: Scope, options: Partial<HttpServerOption
     clock,
     metrics: cacheMetrics,
     computeTimeoutMs: 10_000,
-    freshness: { ttlMs: 60_000 },
+    freshness,
     onComputed: (resource, seconds) => metrics.analyticsComputeSeconds.observe(seconds, { resource }),
   });
   const server = createHttpServer({

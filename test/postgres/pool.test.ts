@@ -11,6 +11,7 @@ import { sqlState, sqlStateOf } from "../../src/postgres/sqlstate.ts";
 import { sqlOf } from "../../src/postgres/statement.ts";
 import { type Scope, testDatabase } from "../support/database.ts";
 import { deferred } from "../support/deferred.ts";
+import { eventually } from "../support/eventually.ts";
 
 const { db: admin, url } = await testDatabase({ after }, { migrated: false });
 
@@ -133,6 +134,27 @@ describe("a pool", () => {
     const connectionString = `postgres://u:p@127.0.0.1:${address.port}/x`;
     const db = open(t, { connectionString, connectTimeoutMs: 50 });
     await assert.rejects(db.query({ text: "select 1" }), /timeout/u);
+  });
+
+  test("that cuts at its close fails what is under way and who stands in line, and waits for neither", async (t) => {
+    const db = open(t, { max: 1, cutsAtClose: true });
+    await admin.transaction(async (lock) => {
+      await lock.query({ text: "select pg_advisory_xact_lock(77)" });
+      const [under, line] = [
+        db.query({ text: "select pg_advisory_xact_lock(77)" }),
+        db.query({ text: "select 1 as one" }),
+      ].map((asked) => asked.then(() => "answered", String));
+      const waiting = { text: "select 1 from pg_locks where locktype = 'advisory' and objid = 77 and not granted" };
+      await eventually(
+        "the statement waits for the lock",
+        () => lock.query(waiting),
+        (rows) => rows.length === 1,
+      );
+      // Would not end while the lock is held.
+      await db.close();
+      assert.match((await under) ?? "", /terminated/u);
+      assert.match((await line) ?? "", /closed/u);
+    });
   });
 
   test("closes after the work that has begun and the callers in line", async (t) => {

@@ -18,11 +18,13 @@ export interface ProcessOptions {
   readonly env?: Readonly<Record<string, string>>;
   /** Default: the repository's root. */
   readonly cwd?: string;
+  /** For Node itself, before the program. */
+  readonly nodeOptions?: readonly string[];
 }
 
 /** The `tasker` command as a process of its own. */
 export function startTasker(scope: Scope, args: readonly string[], options?: ProcessOptions): TestProcess {
-  return new TestProcess(scope, [join(root, "src/main.ts"), ...args], options);
+  return new TestProcess(scope, [...(options?.nodeOptions ?? []), join(root, "src/main.ts"), ...args], options);
 }
 
 /** Runs the `tasker` command to its end. */
@@ -70,6 +72,11 @@ export class TestProcess {
 
   get hasEnded(): boolean {
     return this.#end !== undefined;
+  }
+
+  /** What it has written to standard error so far, where the log goes, line by line. */
+  get logLines(): string[] {
+    return this.#stderr.split("\n").filter((line) => line !== "");
   }
 
   kill(signal: NodeJS.Signals): void {

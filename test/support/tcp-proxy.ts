@@ -19,8 +19,17 @@ export interface TcpProxy {
 
 type Mode = { readonly kind: "pass" | "blackHole" | "cut" } | { readonly kind: "delay"; readonly ms: number };
 
+export interface ProxyOptions {
+  /** Makes what hears the bytes of one connection's client, whether or not they go through. */
+  readonly hear?: () => (bytes: Buffer) => void;
+}
+
 /** Listens on a free port of the loopback interface until the scope is over. */
-export async function startProxy(scope: Scope, target: { readonly port: number }): Promise<TcpProxy> {
+export async function startProxy(
+  scope: Scope,
+  target: { readonly port: number },
+  { hear }: ProxyOptions = {},
+): Promise<TcpProxy> {
   const sockets = new Set<Socket>();
   let mode: Mode = { kind: "pass" };
   let connections = 0;
@@ -46,6 +55,7 @@ export async function startProxy(scope: Scope, target: { readonly port: number }
     }
     const upstream = connect(target.port, "127.0.0.1");
     sockets.add(client).add(upstream);
+    if (hear !== undefined) client.on("data", hear());
     carry(client, upstream, false);
     carry(upstream, client, true);
   });

@@ -4,7 +4,7 @@
  */
 import type { Computed } from "../../src/cache/answer-producer.ts";
 import { openCaches } from "../../src/cache/caches.ts";
-import { recordCacheMetrics } from "../../src/cache/metrics.ts";
+import { type CacheMetrics, recordCacheMetrics } from "../../src/cache/metrics.ts";
 import { ReadThrough } from "../../src/cache/read-through.ts";
 import { type Clock, sleep, systemClock } from "../../src/runtime/clock.ts";
 import { silentLogger } from "../../src/runtime/logging.ts";
@@ -19,7 +19,15 @@ const clock: Clock = {
   monotonicMs: () => systemClock.monotonicMs() + clockOffsetMs,
   schedule: (delayMs, callback, about) => systemClock.schedule(delayMs, callback, about),
 };
-const metrics = recordCacheMetrics(createMetrics());
+const recorded = recordCacheMetrics(createMetrics());
+let leaseWaits = 0;
+const metrics: CacheMetrics = {
+  ...recorded,
+  leaseWaited(provider, context) {
+    leaseWaits += 1;
+    recorded.leaseWaited(provider, context);
+  },
+};
 const caches = openCaches({
   backend: "redis",
   chosen: true,
@@ -65,8 +73,9 @@ async function answer(request: Request): Promise<void> {
 /** So many requests at once. */
 async function wave(key: string, count: number): Promise<Wave> {
   const result = empty();
+  const before = leaseWaits;
   await Promise.all(Array.from({ length: count }, () => readOne(key, result)));
-  return result;
+  return { ...result, leaseWaits: leaseWaits - before };
 }
 
 /** So many readers, each of whom asks again as soon as it is answered and others had their turn. */
@@ -78,16 +87,16 @@ async function runLoad(key: string, count: number): Promise<Wave> {
       await new Promise(setImmediate);
     }
   };
+  const before = leaseWaits;
   await Promise.all(Array.from({ length: count }, reader));
-  return result;
+  return { ...result, leaseWaits: leaseWaits - before };
 }
 
 function empty(): Wave {
-  return { answered: 0, failed: 0, oldestMs: 0, slowestMs: 0, bodies: [] };
+  return { answered: 0, failed: 0, oldestMs: 0, leaseWaits: 0, bodies: [] };
 }
 
 async function readOne(key: string, result: Wave): Promise<void> {
-  const begunMs = systemClock.monotonicMs();
   try {
     const { body, ageMs } = await readThrough.read(key, { ...options.freshness, compute });
     result.answered += 1;
@@ -96,8 +105,6 @@ async function readOne(key: string, result: Wave): Promise<void> {
     if (!result.bodies.includes(text)) result.bodies.push(text);
   } catch {
     result.failed += 1;
-  } finally {
-    result.slowestMs = Math.max(result.slowestMs, systemClock.monotonicMs() - begunMs);
   }
 }
 

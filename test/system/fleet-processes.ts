@@ -23,7 +23,8 @@ export interface Wave {
   answered: number;
   failed: number;
   oldestMs: number;
-  slowestMs: number;
+  /** How often another process was waited for meanwhile. */
+  leaseWaits: number;
   readonly bodies: string[];
 }
 

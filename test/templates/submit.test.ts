@@ -6,10 +6,12 @@ import { z } from "zod";
 import { WakeUps } from "../../src/engine/wake-ups.ts";
 import type { SubmitOptions } from "../../src/templates/submit-options.ts";
 import { defineTask } from "../../src/workflow/define-task.ts";
+import { MovedStore } from "../cache/moved-store.ts";
 import { listen } from "../engine/notices.ts";
+import { ManualClock } from "../support/clock.ts";
 import { testDatabase } from "../support/database.ts";
 import { onlyRow } from "../support/engine.ts";
-import { SharedCache, templateSystem } from "./setup.ts";
+import { templateSystem } from "./setup.ts";
 
 const { db, url } = await testDatabase({ after });
 
@@ -53,13 +55,13 @@ test("a task of a registered template is created, with all that was said of it",
 });
 
 test("a template that nobody registered is an error that says who registers it, and nothing is remembered of it", async () => {
-  const cache = new SharedCache();
+  const cache = new MovedStore(new ManualClock());
   const { submitter } = templateSystem(db, { cache });
   await assert.rejects(submitter.submit(named("unknown"), [{ input: 1 }]), {
     code: "unknown_template",
     message: "There is no template shop/unknown 1.0.0; a worker registers it when it starts",
   });
-  assert.equal(cache.entries.size, 0);
+  assert.equal(cache.size, 0);
 });
 
 test("where the schema is known the input is checked, and stored as the schema gives it out", async () => {
@@ -137,7 +139,7 @@ test("options that the database could not store are refused with their name and 
 });
 
 test("a process without the schema leaves the check to the worker", async () => {
-  const cache = new SharedCache();
+  const cache = new MovedStore(new ManualClock());
   const input = z.object({ count: z.number() });
   await templateSystem(db, { cache }).registry.register([
     defineTask({ ...named("remote"), input }).step("pack", nothing),

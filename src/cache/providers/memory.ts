@@ -44,7 +44,11 @@ export class MemoryCacheProvider implements CacheProvider<"process"> {
   }
 
   get(key: string): Promise<string | undefined> {
-    return Promise.resolve(this.#values.get(key));
+    return Promise.resolve(this.getNow(key));
+  }
+
+  getNow(key: string): string | undefined {
+    return this.#values.get(key);
   }
 
   set(key: string, value: string, ttlMs: number): Promise<void> {

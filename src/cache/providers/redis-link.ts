@@ -2,7 +2,7 @@ import { Redis, type RedisOptions } from "ioredis";
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import { CacheStoreError, type StoreFailure } from "../errors.ts";
 import { withinBudget } from "./redis-budget.ts";
-import { storeError } from "./redis-errors.ts";
+import { keysRefusedByCluster, storeError } from "./redis-errors.ts";
 
 export interface RedisLinkOptions {
   /** `redis://` or, with TLS, `rediss://`; may hold a user, a password and a database, which wins over `database`. */
@@ -28,9 +28,9 @@ const silenceMsMin = 1_000;
 /**
  * One pipelined connection to redis, which is used only while it is known to work.
  *
- * It is *starting* until a first PING is answered or fails; *serving* until the connection ends or two commands in a row
- * meet an outage; *without* redis until a PING of its own, at most one each 250 ms and one at a time, is answered within
- * the budget. Only PINGs probe: a caller's command is sent while serving, and otherwise rejected at once.
+ * It is *starting* until a first PING is answered or fails; *serving* until the connection ends, two commands in a row
+ * meet an outage or a cluster refuses one; *without* redis until a PING of its own, at most one each 250 ms and one at a
+ * time, is answered within the budget. Only it probes: a caller's command is sent while serving, and otherwise rejected at once.
  */
 export class RedisLink {
   readonly #options: RedisLinkOptions;
@@ -42,6 +42,8 @@ export class RedisLink {
   #pinging = false;
   #probeTimer: Timer | undefined;
   #reason: StoreFailure = "not_ready";
+  /** Of the command that a cluster refused: asked for with each PING until they are served. */
+  #refusedKeys: readonly string[] = [];
   #sinceWallMs: number;
   readonly #counts = { commands: 0, faults: 0, probes: 0, outages: 0 };
 
@@ -76,9 +78,14 @@ export class RedisLink {
   /**
    * Sends a command and waits for its reply within the budget.
    *
+   * @param takeBack undoes the command. It is sent when the budget is spent, and nobody waits for it: redis executes the
+   *   commands of a connection in their order, so that it undoes what was given up right after that is done, however late.
    * @throws {CacheStoreError} at once when redis is not known to work; after the budget; or for what redis replied.
    */
-  async run<Result>(command: (client: Redis) => Promise<Result>): Promise<Result> {
+  async run<Result>(
+    command: (client: Redis) => Promise<Result>,
+    takeBack?: (client: Redis) => Promise<unknown>,
+  ): Promise<Result> {
     if (!this.serving) throw new CacheStoreError("not_ready", `Redis is not used: ${this.#reason}`);
     this.#counts.commands += 1;
     const epoch = this.#epoch;
@@ -88,9 +95,16 @@ export class RedisLink {
       return result;
     } catch (error) {
       const failure = storeError(error);
-      if (epoch === this.#epoch) this.#countFault(failure);
+      if (failure.reason === "timeout" && takeBack !== undefined) this.#send(takeBack);
+      if (epoch === this.#epoch) this.#countFault(failure, keysRefusedByCluster(error));
       throw failure;
     }
+  }
+
+  #send(command: (client: Redis) => Promise<unknown>): void {
+    if (this.#client.status !== "ready") return;
+    // Whether it fails, the caller's budget is spent; the outage is counted with the command before.
+    command(this.#client).catch(() => undefined);
   }
 
   /** Idempotent. Commands under way are rejected. */
@@ -136,14 +150,16 @@ export class RedisLink {
     return withinBudget(clock, commandBudgetMs, promise, late);
   }
 
-  #countFault(failure: CacheStoreError): void {
+  #countFault(failure: CacheStoreError, refusedKeys: readonly string[] | undefined): void {
     if (!failure.isOutage) {
       this.#faults = 0;
       return;
     }
     this.#faults += 1;
     this.#counts.faults += 1;
-    if (this.#faults >= faultsMax) this.#lose(failure.reason);
+    this.#refusedKeys = refusedKeys ?? [];
+    // A cluster's reply is no accident that the next command may be spared.
+    if (refusedKeys !== undefined || this.#faults >= faultsMax) this.#lose(failure.reason);
   }
 
   #lose(reason: StoreFailure): void {
@@ -185,13 +201,27 @@ export class RedisLink {
   /** A server that refuses the database goes on with number 0, where others may keep their keys: each PING asks for it. */
   async #ping(): Promise<void> {
     const { db = 0 } = this.#client.options;
-    await Promise.all([db === 0 ? undefined : this.#client.select(db), this.#client.ping()]);
+    await Promise.all([
+      db === 0 ? undefined : this.#client.select(db),
+      this.#client.ping(),
+      this.#refusedKeys.length === 0 ? undefined : this.#askForRefusedKeys(),
+    ]);
+  }
+
+  /** Rejects while a cluster keeps them elsewhere; any other refusal of this script says that it does not. */
+  async #askForRefusedKeys(): Promise<void> {
+    try {
+      await this.#client.eval("return 1", this.#refusedKeys.length, ...this.#refusedKeys);
+    } catch (error) {
+      if (storeError(error).isOutage) throw error;
+    }
   }
 
   #serve(): void {
     if (this.#state === "closed" || this.#client.status !== "ready") return;
     this.#state = "serving";
     this.#faults = 0;
+    this.#refusedKeys = [];
     this.#epoch += 1;
     this.#probeTimer?.cancel();
     this.#options.onChange({ serving: true });

@@ -2,6 +2,7 @@ import type { Redis } from "ioredis";
 import type { Clock } from "../../runtime/clock.ts";
 import type { Logger } from "../../runtime/logging.ts";
 import type { CacheHealth, Claim, ClaimRequest, Fill, Kept, SharedCacheProvider } from "../contract.ts";
+import { RedisFinds } from "./redis-finds.ts";
 import { type RedisChange, RedisLink } from "./redis-link.ts";
 import { backwardsMsMax, claimScript, fillScript, releaseScript, renewScript } from "./redis-scripts.ts";
 
@@ -30,6 +31,7 @@ export class RedisCacheProvider implements SharedCacheProvider {
   readonly name = "redis";
   readonly reach = "shared";
   readonly #link: RedisLink;
+  readonly #finds: RedisFinds;
   readonly #logger: Logger;
 
   constructor(options: RedisCacheOptions, { clock, logger, onChange }: RedisCacheSurroundings) {
@@ -42,6 +44,7 @@ export class RedisCacheProvider implements SharedCacheProvider {
         onChange?.(change);
       },
     });
+    this.#finds = new RedisFinds(this.#link);
   }
 
   async get(key: string): Promise<string | undefined> {
@@ -91,15 +94,16 @@ export class RedisCacheProvider implements SharedCacheProvider {
 
   async find(key: string): Promise<Kept | undefined> {
     if (this.#link.closed) return undefined;
-    // Two commands in one write; whichever redis runs first, the age is right or a little too high.
-    const [value, time] = await this.#link.run((client) => Promise.all([client.get(key), client.time()]));
-    if (value === null) return undefined;
-    return keptOf(value, Number(time[0]) * 1000 + Math.ceil(Number(time[1]) / 1000));
+    const { value, nowMs } = await this.#finds.find(key);
+    return value === undefined ? undefined : keptOf(value, nowMs);
   }
 
   async claim(key: string, { token, leaseMs, knownBornMs, maxAgeMs }: ClaimRequest): Promise<Claim> {
     const args = [token, leaseMs, knownBornMs ?? "", maxAgeMs];
-    const [state, now, value] = list(await this.#script(claimScript, [key, leaseOf(key)], args));
+    const claim = (client: Redis): Promise<unknown> => client.eval(claimScript, 2, key, leaseOf(key), ...args);
+    // A claim that redis grants when nobody waits for it any more would be a lease without a holder.
+    const takeBack = (client: Redis): Promise<unknown> => client.eval(releaseScript, 1, leaseOf(key), token, 0);
+    const [state, now, value] = list(await this.#link.run(claim, takeBack));
     const nowMs = Number(now);
     if (state === "granted") return { state, nowMs };
     const kept = state === "found" && typeof value === "string" ? keptOf(value, nowMs) : undefined;
@@ -114,6 +118,11 @@ export class RedisCacheProvider implements SharedCacheProvider {
   async fill(key: string, token: string, { value, bornMs, keepMs }: Fill): Promise<boolean> {
     const args = [token, bornMs, value, Math.floor(keepMs)];
     return (await this.#script(fillScript, [key, leaseOf(key)], args)) === 1;
+  }
+
+  /** One command, hence one step. */
+  async invalidate(key: string): Promise<void> {
+    await this.#link.run((client) => client.unlink(key, leaseOf(key)));
   }
 
   async release(key: string, token: string, pauseMs: number): Promise<void> {

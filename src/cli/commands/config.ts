@@ -1,7 +1,7 @@
 import { Command } from "commander";
-import { resolveCacheBackend } from "../../config/cache-backend.ts";
-import { loadConfig } from "../../config/load.ts";
-import { type Config, fields } from "../../config/schema.ts";
+import { type CacheBackendChoice, resolveCacheBackend } from "../../config/cache-backend.ts";
+import { loadSourcedConfig } from "../../config/load.ts";
+import { type Config, type ConfigPath, fields } from "../../config/schema.ts";
 import { redactUrl } from "../../runtime/logging.ts";
 import type { CommandContext } from "../context.ts";
 import { configOption } from "../settings.ts";
@@ -9,6 +9,14 @@ import { configOption } from "../settings.ts";
 interface CheckOptions {
   readonly config?: string;
   readonly json?: boolean;
+}
+
+/** A key as it is in effect. */
+interface Setting {
+  readonly value: unknown;
+  readonly source: string;
+  /** What the value alone does not tell. */
+  readonly note?: string;
 }
 
 const examples = `
@@ -19,7 +27,10 @@ Examples:
 /** `tasker config`: looks at the configuration. */
 export function configCommand(context: CommandContext): Command {
   const checkCommand = new Command("check")
-    .description("Checks the configuration and prints what is in effect, with passwords hidden. Connects to nothing.")
+    .description(
+      "Checks the configuration and prints what is in effect and where each value comes from, with passwords hidden. " +
+        "Connects to nothing.",
+    )
     .option("--json", "print JSON")
     .addOption(configOption())
     .addHelpText("after", examples)
@@ -31,12 +42,42 @@ export function configCommand(context: CommandContext): Command {
 }
 
 function check({ terminal, env }: CommandContext, { config: file, json }: CheckOptions): void {
-  const config = loadConfig({ env, ...(file === undefined ? {} : { file }) });
-  const values = [...fields.keys()].map((path) => [path, valueAt(config, path)] as const);
-  if (json === true) terminal.print(JSON.stringify(Object.fromEntries(values), null, 2));
-  else for (const [path, value] of values) terminal.print(`${path} = ${JSON.stringify(value)}`);
-  for (const warning of resolveCacheBackend(config).warnings) terminal.writeError(`warning: ${warning}\n`);
+  const { config, sources } = loadSourcedConfig({ env, ...(file === undefined ? {} : { file }) });
+  const choice = resolveCacheBackend(config);
+  const notes = notesOn(config, choice);
+  const settings = [...fields.keys()].map((path): readonly [string, Setting] => {
+    const note = notes.get(path);
+    const setting = { value: valueAt(config, path), source: sources.get(path) ?? "" };
+    return [path, note === undefined ? setting : { ...setting, note }];
+  });
+  if (json === true) terminal.print(JSON.stringify(Object.fromEntries(settings), null, 2));
+  else for (const [path, setting] of settings) terminal.print(lineOf(path, setting));
+  for (const warning of choice.warnings) terminal.writeError(`warning: ${warning}\n`);
 }
+
+/** A line of TOML but for the section, which stands before the key. */
+function lineOf(path: string, { value, source, note }: Setting): string {
+  return `${path} = ${JSON.stringify(value)}  # ${source}${note === undefined ? "" : `; ${note}`}`;
+}
+
+/** By path, what a reader of the values would otherwise guess wrong. */
+function notesOn(config: Config, { backend }: CacheBackendChoice): ReadonlyMap<string, string> {
+  const { enabled, backend: name } = config.common.cache;
+  const notes: (readonly [ConfigPath, string])[] = [
+    ["common.cache.redis.max_connections", "an upper bound: one pipelined connection serves"],
+    ["common.cache.redis.connection_timeout_seconds", "limits connecting, in the background: nothing waits for it"],
+  ];
+  if (config.database.url === "") notes.push(["database.url", "the embedded server, in embedded.data_dir"]);
+  if (!enabled) notes.push(["common.cache.enabled", "nothing is cached"]);
+  else if (backend !== name || backend === "memory") notes.push(["common.cache.backend", backendNotes[backend]]);
+  return new Map(notes);
+}
+
+const backendNotes: Readonly<Record<CacheBackendChoice["backend"], string>> = {
+  redis: "means redis",
+  memory: "the memory of each process, for analytics; templates go uncached",
+  none: "nothing is cached",
+};
 
 /** The value of a key, without the password that it may hold. */
 function valueAt(config: Config, path: string): unknown {

@@ -27,6 +27,12 @@ Examples:
   tasker dev --port 0 --data-dir /tmp/try
   DATABASE_URL=postgres://localhost/dev tasker dev --migrate --demo`;
 
+/**
+ * What differs from the configuration's defaults. An answer that is computed ahead about an empty database would be all that its
+ * owner sees in the first minute, and there is nobody here whom it would spare a wait.
+ */
+const devDefaults = { "logging.level": "warn", "common.cache.warm_start": false } as const;
+
 /** `tasker dev`: everything in one process. */
 export function devCommand(context: CommandContext): Command {
   return new Command("dev")
@@ -52,7 +58,7 @@ export function devCommand(context: CommandContext): Command {
 async function dev(context: CommandContext, options: DevOptions): Promise<void> {
   const { terminal } = context;
   const overrides = { "http.port": options.port, "http.host": options.host, "embedded.data_dir": options.dataDir };
-  const { config, logger } = readSettings(context, options, overrides, "warn");
+  const { config, logger } = readSettings(context, options, overrides, devDefaults);
   const isEmbedded = config.database.url === "";
   if (!isEmbedded && options.dataDir !== undefined) {
     throw new CommandError(

@@ -4,6 +4,7 @@ import { bottleneckSorts, defaultBottlenecks } from "../../analytics/parameters.
 import { bottlenecksCsv, bottleneckTables } from "../csv-tables.ts";
 import type { HttpServerOptions } from "../options.ts";
 import { choice } from "../schemas.ts";
+import type { AnswerSender } from "../send-answer.ts";
 import { sendAnswerOrCsv } from "../send-csv.ts";
 import type { Shell } from "../shell.ts";
 import { bounded, filter } from "./analytics-parameters.ts";
@@ -22,10 +23,10 @@ const querystring = Type.Object(
 );
 
 /** `GET /v1/analytics/bottlenecks`: which steps and tasks are slow or fail, and what to do about it. */
-export function addAnalyticsBottlenecks(shell: Shell, { analytics }: HttpServerOptions): void {
-  shell.get("/v1/analytics/bottlenecks", { schema: { querystring } }, async (request, reply) => {
-    const { table, ...parameters } = request.query;
-    const answer = await analytics.bottlenecks(parameters);
-    return sendAnswerOrCsv(request, reply, answer, (json) => bottlenecksCsv(json, table));
-  });
+export function addAnalyticsBottlenecks(shell: Shell, sender: AnswerSender, { analytics }: HttpServerOptions): void {
+  shell.get("/v1/analytics/bottlenecks", { schema: { querystring } }, (request, reply) =>
+    sendAnswerOrCsv(sender, request, reply, analytics.bottlenecks(request.query), (json) =>
+      bottlenecksCsv(json, request.query.table),
+    ),
+  );
 }

@@ -3,7 +3,7 @@ import { Type } from "@fastify/type-provider-typebox";
 import { defaultTimeseries, timeseriesHours } from "../../analytics/timeseries-parameters.ts";
 import type { HttpServerOptions } from "../options.ts";
 import { integer, nameCharactersMax, text } from "../schemas.ts";
-import { sendAnswer } from "../send-answer.ts";
+import type { AnswerSender } from "../send-answer.ts";
 import type { Shell } from "../shell.ts";
 
 const name = text(nameCharactersMax);
@@ -14,10 +14,10 @@ const querystring = Type.Object(
 );
 
 /** `GET /v1/analytics/steps/{namespace}/{task_name}/{version}/{step_name}`: one step looked at closely. */
-export function addAnalyticsStep(shell: Shell, { analytics }: HttpServerOptions): void {
+export function addAnalyticsStep(shell: Shell, sender: AnswerSender, { analytics }: HttpServerOptions): void {
   shell.get(
     "/v1/analytics/steps/:namespace/:task_name/:version/:step_name",
     { schema: { params, querystring } },
-    async (request, reply) => sendAnswer(request, reply, await analytics.step({ ...request.params, ...request.query })),
+    (request, reply) => sender.send(request, reply, analytics.step({ ...request.params, ...request.query })),
   );
 }

@@ -4,6 +4,7 @@ import { defaultTimeseries, timeseriesBuckets, timeseriesHours } from "../../ana
 import { timeseriesCsv } from "../csv-tables.ts";
 import type { HttpServerOptions } from "../options.ts";
 import { choice, integer, nameCharactersMax, text } from "../schemas.ts";
+import type { AnswerSender } from "../send-answer.ts";
 import { sendAnswerOrCsv } from "../send-csv.ts";
 import type { Shell } from "../shell.ts";
 import { filter } from "./analytics-parameters.ts";
@@ -19,8 +20,8 @@ const querystring = Type.Object(
 );
 
 /** `GET /v1/analytics/timeseries`: how the figures went, bucket by bucket. */
-export function addAnalyticsTimeseries(shell: Shell, { analytics }: HttpServerOptions): void {
-  shell.get("/v1/analytics/timeseries", { schema: { querystring } }, async (request, reply) =>
-    sendAnswerOrCsv(request, reply, await analytics.timeseries(request.query), timeseriesCsv),
+export function addAnalyticsTimeseries(shell: Shell, sender: AnswerSender, { analytics }: HttpServerOptions): void {
+  shell.get("/v1/analytics/timeseries", { schema: { querystring } }, (request, reply) =>
+    sendAnswerOrCsv(sender, request, reply, analytics.timeseries(request.query), timeseriesCsv),
   );
 }

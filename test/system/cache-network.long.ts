@@ -1,0 +1,11 @@
+import { after, describe, test } from "node:test";
+import { cut, halfOpen, slow } from "./cache-faults.ts";
+import { startLoadedFleet } from "./cache-servers.ts";
+import { withstandOutage } from "./cache-withstand.ts";
+
+describe("three servers under 500 concurrent requests", { timeout: 300_000, concurrency: 1 }, async () => {
+  const fleet = await startLoadedFleet({ after });
+  for (const outage of [slow, cut, halfOpen]) {
+    test(`go on when redis is ${outage.name}, and come back to it`, () => withstandOutage(fleet, outage));
+  }
+});
