@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { defaultBottlenecks, type PerformanceParameters, parameterRanges } from "../analytics/parameters.ts";
+import { timeseriesHours } from "../analytics/timeseries-parameters.ts";
 import { type AnalyticsAnswer, TaskerClient } from "../client/client.ts";
 import { UnreachableError } from "../client/errors.ts";
 import { CommandError } from "./command-error.ts";
@@ -19,10 +20,10 @@ export interface AnalyticsOptions {
 const urlByDefault = "http://127.0.0.1:8080";
 
 /** Adds the options of {@link AnalyticsOptions}. */
-export function addAnalyticsOptions(command: Command): Command {
+export function addAnalyticsOptions(command: Command, hours = hoursOption()): Command {
   return command
     .addOption(urlOption())
-    .addOption(hoursOption())
+    .addOption(hours)
     .option("--namespace <name>", "only the templates of this namespace")
     .option("--task-name <name>", "only the templates of this name")
     .option("--template-version <version>", "only this version of the templates")
@@ -34,9 +35,14 @@ export function urlOption(): Option {
   return new Option("--url <url>", "where the API listens").default(urlByDefault).argParser(urlOf);
 }
 
-/** The window, as the server has it by default; not every question can be asked of all history. */
+/** The window. */
 export function hoursOption(): Option {
   return wholeNumberOption("--hours <hours>", "hours", "how far to look back; 0 is all history");
+}
+
+/** The window of an answer that has a time series in it, which cannot show all history. */
+export function seriesHoursOption(): Option {
+  return wholeNumberOption("--hours <hours>", "hours", "how far to look back", timeseriesHours.min);
 }
 
 export function jsonOption(): Option {
@@ -44,8 +50,13 @@ export function jsonOption(): Option {
 }
 
 /** A parameter of the API that is a whole number, checked before anything is asked. */
-export function wholeNumberOption(flags: string, name: keyof typeof parameterRanges, description: string): Option {
-  const { min, max } = parameterRanges[name];
+export function wholeNumberOption(
+  flags: string,
+  name: keyof typeof parameterRanges,
+  description: string,
+  min: number = parameterRanges[name].min,
+): Option {
+  const { max } = parameterRanges[name];
   return new Option(flags, `${description} (default: ${defaultBottlenecks[name]})`).argParser((text) => {
     const value = /^\d+$/u.test(text) ? Number(text) : Number.NaN;
     if (!(value >= min && value <= max))

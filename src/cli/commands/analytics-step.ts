@@ -1,6 +1,6 @@
 import { Command } from "commander";
 import type { StepIdentity } from "../../analytics/step-detail.ts";
-import { ageOf, ask, hoursOption, jsonOption, urlOption } from "../analytics-options.ts";
+import { ageOf, ask, jsonOption, seriesHoursOption, urlOption } from "../analytics-options.ts";
 import type { CommandContext } from "../context.ts";
 import { stepLines } from "../step-lines.ts";
 
@@ -23,7 +23,7 @@ export function stepCommand({ terminal }: CommandContext): Command {
   return new Command("step")
     .description("Tells how long a step takes, how that went, and which tasks to look at.")
     .addOption(urlOption())
-    .addOption(hoursOption())
+    .addOption(seriesHoursOption())
     .requiredOption("--namespace <name>", "the template's namespace")
     .requiredOption("--task-name <name>", "the template's name")
     .requiredOption("--template-version <version>", "the template's version")

@@ -1,6 +1,13 @@
 import { Command, Option } from "commander";
 import { defaultTimeseries, type TimeseriesBucket, timeseriesBuckets } from "../../analytics/timeseries-parameters.ts";
-import { addAnalyticsOptions, type AnalyticsOptions, ask, filterOf, scopeOf } from "../analytics-options.ts";
+import {
+  addAnalyticsOptions,
+  type AnalyticsOptions,
+  ask,
+  filterOf,
+  scopeOf,
+  seriesHoursOption,
+} from "../analytics-options.ts";
 import type { CommandContext } from "../context.ts";
 import { timeseriesLines } from "../timeseries-lines.ts";
 
@@ -17,7 +24,7 @@ Examples:
 
 /** `tasker analytics timeseries`: how the figures went. */
 export function timeseriesCommand({ terminal }: CommandContext): Command {
-  return addAnalyticsOptions(new Command("timeseries"))
+  return addAnalyticsOptions(new Command("timeseries"), seriesHoursOption())
     .description("Tells how the figures went, bucket by bucket.")
     .addOption(
       new Option("--bucket <length>", `how long a line is (default: ${defaultTimeseries.bucket})`).choices(
