@@ -17,6 +17,10 @@ export function openTasker(load: Loader, { frozen }: { readonly frozen: boolean 
   const service = new AnalyticsService({
     queries: {
       performance: noSuchQuery,
+      timeseries: noSuchQuery,
+      backlog: noSuchQuery,
+      step: noSuchQuery,
+      compare: noSuchQuery,
       bottlenecks: async ({ hours }) => ({ answer: await read(load, hours), identitiesKnown: true }),
     },
     cache: caches.analytics,

@@ -95,11 +95,15 @@ function httpOptions(text: string): HttpServerOptions {
     provider: "memory",
     computedAt: "2026-01-01T00:00:00.000000Z",
   };
-  const analytics: Pick<AnalyticsService, "performance" | "bottlenecks"> = {
+  const nothing = (): Promise<never> => Promise.reject(new Error("nothing but answers is served here"));
+  const analytics: Pick<AnalyticsService, keyof AnalyticsService> = {
     performance: async () => answer,
     bottlenecks: async () => answer,
+    timeseries: nothing,
+    backlog: nothing,
+    step: nothing,
+    compare: nothing,
   };
-  const nothing = (): Promise<never> => Promise.reject(new Error("nothing but answers is served here"));
   return {
     ...loopback,
     bodyLimitBytes: 1_048_576,

@@ -2,9 +2,14 @@ import type { Database, PoolUsage, Sql, Timestamp } from "../postgres/sql.ts";
 import type { BottleneckAnalysis, PerformanceMetrics } from "./answers.ts";
 import type { AnalyticsFilter, BottleneckParameters, PerformanceParameters } from "./parameters.ts";
 import { assessHealth } from "./health.ts";
+import { type Backlog, type BacklogParameters, readBacklog } from "./backlog.ts";
+import { type CompareParameters, readComparison, type VersionComparison } from "./compare.ts";
 import { readHealthCounts, readMetrics } from "./performance-queries.ts";
 import { readAlerts, readSlowSteps, readSlowTasks } from "./bottleneck-queries.ts";
 import { type Thresholds, recommend } from "./recommendations.ts";
+import { readStepDetail, type StepDetail, type StepParameters } from "./step-detail.ts";
+import { readTimeseries, readWindowStart, type Timeseries, type TimeseriesQuestion } from "./timeseries.ts";
+import { readSlowdowns } from "./usual.ts";
 
 /** Percentiles of the histograms are this close to the exact nearest rank. */
 export const percentileRelativeError = 0.01;
@@ -58,8 +63,9 @@ export class AnalyticsQueryService {
       const slow_steps = await readSlowSteps(sql, parameters, now);
       const slow_tasks = await readSlowTasks(sql, parameters, now);
       const alerts = await readAlerts(sql, parameters, now, this.#thresholds);
+      const slowdowns = await readSlowdowns(sql, parameters, now);
       const counts = await readHealthCounts(sql, parameters, now);
-      const { findings, recommendations } = recommend(alerts, poolUtilization, this.#thresholds);
+      const { findings, recommendations } = recommend(alerts, poolUtilization, this.#thresholds, slowdowns);
       const { total_tasks, tasks, total_steps, steps } = counts;
       return {
         slow_steps,
@@ -79,11 +85,64 @@ export class AnalyticsQueryService {
     });
   }
 
+  async timeseries(question: TimeseriesQuestion): Promise<Queried<Timeseries>> {
+    return this.#inOneSnapshot(question, async (sql, now) => {
+      const { hours, bucket, step_name } = question;
+      const points = await readTimeseries(sql, question, now);
+      const { filters, ...of } = frame(await readWindowStart(sql, hours, now), now, question);
+      return {
+        bucket,
+        percentile_relative_error: percentileRelativeError,
+        points,
+        ...of,
+        filters: { ...filters, step_name },
+      };
+    });
+  }
+
+  async backlog(parameters: BacklogParameters): Promise<Queried<Backlog>> {
+    return this.#inOneSnapshot(parameters, (sql, now) => readBacklog(sql, parameters, now));
+  }
+
+  /** Null when no template has such a step. */
+  async step(parameters: StepParameters): Promise<Queried<StepDetail | null>> {
+    return this.#inOneSnapshot(parameters, async (sql, now) => {
+      const detail = await readStepDetail(sql, parameters, now);
+      if (detail === undefined) return null;
+      const { analysis_period_start, ...figures } = detail;
+      const { filters, ...of } = frame(analysis_period_start, now, parameters);
+      return {
+        ...figures,
+        percentile_relative_error: percentileRelativeError,
+        ...of,
+        filters: { ...filters, step_name: parameters.step_name },
+      };
+    });
+  }
+
+  /** Null when one of the versions is not registered. */
+  async compare(parameters: CompareParameters): Promise<Queried<VersionComparison | null>> {
+    const { namespace, task_name, a, b } = parameters;
+    const filter = { namespace, task_name };
+    return this.#inOneSnapshot(filter, async (sql, now) => {
+      const comparison = await readComparison(sql, parameters, now);
+      if (comparison === undefined) return null;
+      const { analysis_period_start, ...answer } = comparison;
+      return {
+        a,
+        b,
+        ...answer,
+        percentile_relative_error: percentileRelativeError,
+        ...frame(analysis_period_start, now, filter),
+      };
+    });
+  }
+
   /**
    * All numbers of an answer come from one snapshot. `now` is read before it is taken: every commit up to then is in it.
    */
   async #inOneSnapshot<AnswerType>(
-    filter: AnalyticsFilter,
+    filter: AnalyticsFilter & { readonly step_name?: string | undefined },
     work: (sql: Sql, now: Timestamp) => Promise<AnswerType>,
   ): Promise<Queried<AnswerType>> {
     const [clock] = await this.#database.query<{ now: Timestamp }>({ text: "select tasker.clock() as now" });
@@ -98,10 +157,15 @@ export class AnalyticsQueryService {
   }
 }
 
-async function isKnown(sql: Sql, { namespace, task_name, version }: AnalyticsFilter): Promise<boolean> {
+async function isKnown(
+  sql: Sql,
+  { namespace, task_name, version, step_name }: AnalyticsFilter & { readonly step_name?: string | undefined },
+): Promise<boolean> {
   const [row] = await sql.query<{ known: boolean }>({
-    text: "select coalesce(cardinality(tasker.filtered_identities($1, $2, $3)) > 0, true) as known",
-    values: [namespace ?? null, task_name ?? null, version ?? null],
+    text: `select coalesce(cardinality(tasker.filtered_identities($1, $2, $3)) > 0, true)
+        and ($4::text is null or exists (select 1 from tasker.analytics_identities
+          where step_name = $4 and id = any (tasker.filtered_identities($1, $2, $3, $4)))) as known`,
+    values: [namespace ?? null, task_name ?? null, version ?? null, step_name ?? null],
   });
   return row?.known ?? false;
 }

@@ -125,7 +125,7 @@ export interface SlowTask {
 
 /** What a recommendation says, as data. */
 export interface Finding {
-  readonly code: "high_error_rate" | "slow_step" | "pool_saturated";
+  readonly code: "high_error_rate" | "slow_step" | "slower_than_usual" | "pool_saturated";
   readonly severity: "warning" | "critical";
   /** The step it speaks of; null for the database pool. */
   readonly subject: Pick<SlowStep, "namespace_name" | "task_name" | "version" | "step_name"> | null;

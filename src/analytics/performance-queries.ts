@@ -91,7 +91,8 @@ export async function readMetrics(
   };
 }
 
-function distribution(size: number, percentiles: (number | null)[] | null, max: number | null): Distribution {
+/** A distribution of `size` durations by its percentiles (p50, p95, p99) and its maximum. */
+export function distribution(size: number, percentiles: (number | null)[] | null, max: number | null): Distribution {
   const [p50 = null, p95 = null, p99 = null] = percentiles ?? [];
   return { sample_size: size, p50_seconds: p50, p95_seconds: p95, p99_seconds: p99, max_seconds: max };
 }

@@ -1,5 +1,6 @@
 import { type Command, InvalidArgumentError, Option } from "commander";
 import { defaultBottlenecks, type PerformanceParameters, parameterRanges } from "../analytics/parameters.ts";
+import { timeseriesHours } from "../analytics/timeseries-parameters.ts";
 import { type AnalyticsAnswer, TaskerClient } from "../client/client.ts";
 import { UnreachableError } from "../client/errors.ts";
 import { CommandError } from "./command-error.ts";
@@ -19,19 +20,43 @@ export interface AnalyticsOptions {
 const urlByDefault = "http://127.0.0.1:8080";
 
 /** Adds the options of {@link AnalyticsOptions}. */
-export function addAnalyticsOptions(command: Command): Command {
+export function addAnalyticsOptions(command: Command, hours = hoursOption()): Command {
   return command
-    .addOption(new Option("--url <url>", "where the API listens").default(urlByDefault).argParser(urlOf))
-    .addOption(wholeNumberOption("--hours <hours>", "hours", "how far to look back; 0 is all history"))
+    .addOption(urlOption())
+    .addOption(hours)
     .option("--namespace <name>", "only the templates of this namespace")
     .option("--task-name <name>", "only the templates of this name")
     .option("--template-version <version>", "only this version of the templates")
-    .option("--json", "print the API's answer as it is");
+    .addOption(jsonOption());
+}
+
+/** Names the server to ask. */
+export function urlOption(): Option {
+  return new Option("--url <url>", "where the API listens").default(urlByDefault).argParser(urlOf);
+}
+
+/** The window. */
+export function hoursOption(): Option {
+  return wholeNumberOption("--hours <hours>", "hours", "how far to look back; 0 is all history");
+}
+
+/** The window of an answer that has a time series in it, which cannot show all history. */
+export function seriesHoursOption(): Option {
+  return wholeNumberOption("--hours <hours>", "hours", "how far to look back", timeseriesHours.min);
+}
+
+export function jsonOption(): Option {
+  return new Option("--json", "print the API's answer as it is");
 }
 
 /** A parameter of the API that is a whole number, checked before anything is asked. */
-export function wholeNumberOption(flags: string, name: keyof typeof parameterRanges, description: string): Option {
-  const { min, max } = parameterRanges[name];
+export function wholeNumberOption(
+  flags: string,
+  name: keyof typeof parameterRanges,
+  description: string,
+  min: number = parameterRanges[name].min,
+): Option {
+  const { max } = parameterRanges[name];
   return new Option(flags, `${description} (default: ${defaultBottlenecks[name]})`).argParser((text) => {
     const value = /^\d+$/u.test(text) ? Number(text) : Number.NaN;
     if (!(value >= min && value <= max))
@@ -54,7 +79,7 @@ export function filterOf(options: AnalyticsOptions): Partial<PerformanceParamete
 /** Asks, and prints the answer: as it was sent, or as lines for people. */
 export async function ask<Body>(
   terminal: Terminal,
-  options: AnalyticsOptions,
+  options: Pick<AnalyticsOptions, "url" | "json">,
   question: (client: TaskerClient) => Promise<AnalyticsAnswer<Body>>,
   lines: (answer: AnalyticsAnswer<Body>) => readonly string[],
 ): Promise<void> {
@@ -70,15 +95,20 @@ export async function ask<Body>(
 
 /** What an answer is about and how old it is: `the last 24 h, shop fulfil_order (as of 12 s ago, from the cache)`. */
 export function scopeOf(
-  { body, age, cacheStatus }: AnalyticsAnswer<{ readonly filters: Partial<PerformanceParameters> }>,
+  answer: AnalyticsAnswer<{ readonly filters: Partial<PerformanceParameters> }>,
   hours: number = defaultBottlenecks.hours,
 ): string {
-  const { namespace, task_name, version } = body.filters;
+  const { namespace, task_name, version } = answer.body.filters;
   const period = hours === 0 ? "all history" : `the last ${hours} h`;
   const names = [namespace, task_name, version].filter((name) => name !== undefined);
   const subject = names.length === 0 ? "all templates" : names.join(" ");
+  return `${period}, ${subject} ${ageOf(answer)}`;
+}
+
+/** How old an answer is: `(as of 12 s ago, from the cache)`. */
+export function ageOf({ age, cacheStatus }: Pick<AnalyticsAnswer<unknown>, "age" | "cacheStatus">): string {
   const isHit = /;\s*hit\b/u.test(cacheStatus);
-  return `${period}, ${subject} (${isHit ? `as of ${duration(age)} ago, from the cache` : "computed just now"})`;
+  return `(${isHit ? `as of ${duration(age)} ago, from the cache` : "computed just now"})`;
 }
 
 function urlOf(text: string): string {

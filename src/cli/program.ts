@@ -3,6 +3,7 @@ import { version } from "../config/version.ts";
 import { analyticsCommand } from "./commands/analytics.ts";
 import { configCommand } from "./commands/config.ts";
 import { devCommand } from "./commands/dev.ts";
+import { doctorCommand } from "./commands/doctor.ts";
 import { migrateCommand } from "./commands/migrate.ts";
 import { seedHistoryCommand } from "./commands/seed-history.ts";
 import { serveCommand } from "./commands/serve.ts";
@@ -31,6 +32,7 @@ export function createProgram(context: CommandContext): Command {
     migrateCommand,
     analyticsCommand,
     seedHistoryCommand,
+    doctorCommand,
     configCommand,
   ];
   for (const create of commands) program.addCommand(create(context));

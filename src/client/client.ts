@@ -1,10 +1,19 @@
 import type {
+  Backlog,
+  BacklogParameters,
   BottleneckAnalysis,
   BottleneckParameters,
+  CompareParameters,
   HealthCheck,
   PerformanceMetrics,
   PerformanceParameters,
+  StepDetail,
+  StepIdentity,
+  StepParameters,
   TaskBody,
+  Timeseries,
+  TimeseriesParameters,
+  VersionComparison,
 } from "../http/api-types.ts";
 import { UnreachableError } from "./errors.ts";
 import { problemOf, reasonOf } from "./problems.ts";
@@ -89,6 +98,37 @@ export class TaskerClient {
     options?: RequestOptions,
   ): Promise<AnalyticsAnswer<BottleneckAnalysis>> {
     return this.#analytics("bottlenecks", { ...parameters }, options);
+  }
+
+  /** The figures bucket by bucket. Parameters that are not given have the server's defaults. */
+  timeseries(
+    parameters: Partial<TimeseriesParameters> = {},
+    options?: RequestOptions,
+  ): Promise<AnalyticsAnswer<Timeseries>> {
+    return this.#analytics("timeseries", { ...parameters }, options);
+  }
+
+  /** What waits for workers now, namespace by namespace. */
+  backlog(parameters: BacklogParameters = {}, options?: RequestOptions): Promise<AnalyticsAnswer<Backlog>> {
+    return this.#analytics("backlog", { ...parameters }, options);
+  }
+
+  /** One step looked at closely. Rejects with an ApiError `not_found` when no template has it. */
+  step(
+    { namespace, task_name, version, step_name }: StepIdentity,
+    parameters: Partial<Pick<StepParameters, "hours">> = {},
+    options?: RequestOptions,
+  ): Promise<AnalyticsAnswer<StepDetail>> {
+    const path = [namespace, task_name, version, step_name].map(encodeURIComponent).join("/");
+    return this.#analytics(`steps/${path}`, { ...parameters }, options);
+  }
+
+  /** Whether version `b` of a template is slower, or fails more, than `a`. Rejects with `not_found` when one is unknown. */
+  compare(
+    parameters: Omit<CompareParameters, "hours"> & Partial<Pick<CompareParameters, "hours">>,
+    options?: RequestOptions,
+  ): Promise<AnalyticsAnswer<VersionComparison>> {
+    return this.#analytics("compare", { ...parameters }, options);
   }
 
   /** Creates a task of a registered template. */

@@ -18,7 +18,7 @@ export interface HttpServerOptions {
   readonly allowUnauthenticated: boolean;
   /** How long `stop` lets running requests finish. */
   readonly shutdownTimeoutMs: number;
-  readonly analytics: Pick<AnalyticsService, "performance" | "bottlenecks">;
+  readonly analytics: Pick<AnalyticsService, keyof AnalyticsService>;
   readonly submitter: Pick<TaskSubmitter, "submit">;
   /** Where tasks are read. */
   readonly database: Sql;

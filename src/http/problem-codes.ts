@@ -8,7 +8,7 @@ export interface ProblemKind {
 export const problemKinds = {
   malformed_request: { status: 400, title: "The request could not be read" },
   invalid_parameter: { status: 400, title: "A query parameter is not valid" },
-  invalid_id: { status: 400, title: "An id in the path is not a UUID" },
+  invalid_id: { status: 400, title: "An id or a name in the path is not valid" },
   invalid_json: { status: 400, title: "The body is not JSON" },
   invalid_body: { status: 400, title: "A field of the body is not valid" },
   invalid_payload: { status: 400, title: "The input is not accepted" },

@@ -1,4 +1,8 @@
 import { addAnalyticsBottlenecks } from "./endpoints/analytics-bottlenecks.ts";
+import { addAnalyticsBacklog } from "./endpoints/analytics-backlog.ts";
+import { addAnalyticsCompare } from "./endpoints/analytics-compare.ts";
+import { addAnalyticsStep } from "./endpoints/analytics-step.ts";
+import { addAnalyticsTimeseries } from "./endpoints/analytics-timeseries.ts";
 import { addAnalyticsPerformance } from "./endpoints/analytics-performance.ts";
 import { addCreateTask } from "./endpoints/create-task.ts";
 import { addGetTask } from "./endpoints/get-task.ts";
@@ -24,6 +28,10 @@ export function addRoutes(shell: Shell, traffic: Traffic, options: HttpServerOpt
   addGetTask(shell, options);
   addAnalyticsPerformance(shell, sender, options);
   addAnalyticsBottlenecks(shell, sender, options);
+  addAnalyticsTimeseries(shell, sender, options);
+  addAnalyticsBacklog(shell, sender, options);
+  addAnalyticsStep(shell, sender, options);
+  addAnalyticsCompare(shell, sender, options);
   addHealthLive(shell);
   addHealthReady(shell, probe);
   addHealth(shell, probe, options);

@@ -6,8 +6,8 @@ import { securityHeaders } from "./headers.ts";
 import { type Representation, Representations, type RepresentationsOptions } from "./representations.ts";
 import type { Traffic } from "./traffic.ts";
 
-/** Once there are keys, an answer is its asker's; codings differ in their bytes. */
-const vary = "Accept-Encoding, Authorization, X-API-Key";
+/** Once there are keys, an answer is its asker's; types and codings differ in their bytes. */
+export const vary = "Accept, Accept-Encoding, Authorization, X-API-Key";
 const contentType = "application/json; charset=utf-8";
 
 /** On every answer: names and values in turn. */

@@ -31,8 +31,8 @@ export type Shell = FastifyInstance<
   TypeBoxTypeProvider
 >;
 
-/** No id in a path is longer. */
-const pathPartMax = 100;
+/** No id and no name in a path is longer. */
+const pathPartMax = 128;
 /** Node's own limits of how long headers may take and how often such limits are looked after. */
 const headersTimeoutMsMax = 60_000;
 const checkIntervalMsMax = 5_000;

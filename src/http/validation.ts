@@ -47,14 +47,15 @@ function isPart(part: string | undefined): part is keyof typeof parts {
 
 /** What an endpoint takes, field by field. Mistakes are looked for only when there is one. */
 class Fields {
-  readonly #schema: TObject;
+  readonly #required: ReadonlySet<string>;
   readonly #part: Part;
   readonly #defaults: Readonly<Record<string, unknown>>;
   readonly #checks: ReadonlyMap<string, { readonly schema: TSchema; readonly check: (value: unknown) => boolean }>;
   readonly #integers: ReadonlySet<string>;
 
   constructor(schema: TObject, part: Part) {
-    this.#schema = schema;
+    // A schema of which everything is optional has no such list, whatever its type says: that is an empty set too.
+    this.#required = new Set(schema.required);
     this.#part = part;
     const fields = Object.entries(schema.properties);
     this.#integers = new Set(fields.filter(([, field]) => Type.IsInteger(field)).map(([name]) => name));
@@ -90,9 +91,7 @@ class Fields {
       ...unknown.map((name) => this.#issue(shortened(name), `is not known; there are ${known}`)),
       ...[...this.#checks].flatMap(([name, { schema, check }]) => {
         if (!given.has(name)) {
-          return this.#schema.required.includes(name)
-            ? [this.#issue(name, `is required: ${expectationOf(schema)}`)]
-            : [];
+          return this.#required.has(name) ? [this.#issue(name, `is required: ${expectationOf(schema)}`)] : [];
         }
         const field = given.get(name);
         return check(field) ? [] : [this.#issue(name, this.#complaint(schema, field))];

@@ -30,8 +30,10 @@ function system() {
     asked.push({ ...parameters });
     return { answer: { calculated_at: "now", hours: parameters.hours }, identitiesKnown: true };
   };
+  const notAsked = () => Promise.reject(new Error("nobody asks for this here"));
+  const others = { timeseries: notAsked, backlog: notAsked, step: notAsked, compare: notAsked };
   const service = new AnalyticsService({
-    queries: { performance: answer, bottlenecks: answer },
+    queries: { performance: answer, bottlenecks: answer, ...others },
     cache: caches.analytics,
     keys,
     clock,

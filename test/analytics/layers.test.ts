@@ -43,7 +43,7 @@ describe("the layers of the analytics", () => {
 
   test("the endpoints validate and send, and know neither the cache nor SQL", () => {
     const endpoints = readdirSync("src/http/endpoints").filter((name) => name.startsWith("analytics-"));
-    assert.deepEqual(endpoints.length, 3);
+    assert.deepEqual(endpoints.length, 7);
     for (const name of endpoints) {
       const path = join("src/http/endpoints", name);
       const forbidden = imports(path, { loaded: false }).filter((from) => /\/(?:cache|postgres)\//u.test(from));

@@ -120,6 +120,7 @@ const stepKey: Record<BottleneckParameters["sort"], (step: SlowStep) => number |
   queue_wait: (step) => step.life.queue_wait_seconds,
   retry: (step) => step.life.retry_seconds,
   error_rate: (step) => step.error_rate,
+  critical_path: (step) => step.critical_path_share,
 };
 
 /** Waiting and retrying are parts of steps: tasks are then ordered by their duration. */

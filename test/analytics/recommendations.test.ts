@@ -70,6 +70,15 @@ test("the remedy for a slow step is where most of its life goes", () => {
   assert.deepEqual(remedy({ average_queue_wait_seconds: null, average_retry_seconds: 40 }), ["fix_handler"]);
 });
 
+test("the remedy for a step that fails is in its retries when these take longer than its runs", () => {
+  const remedy = (parts: Partial<StepAlert>) =>
+    recommendFor({ error_rate: 0.3, ...parts }).findings.map((finding) => finding.remedy);
+  assert.deepEqual(remedy({}), ["fix_handler"]);
+  assert.deepEqual(remedy({ average_retry_seconds: 2 }), ["fix_retries"]);
+  assert.deepEqual(remedy({ average_queue_wait_seconds: 20, average_dependency_wait_seconds: 30 }), ["fix_handler"]);
+  assert.deepEqual(remedy({ average_duration_seconds: null }), ["fix_handler"]);
+});
+
 test("what is half broken or entirely used is critical", () => {
   const severities = (error_rate: number, pool: number) =>
     recommendFor({ error_rate }, pool).findings.map((finding) => finding.severity);
@@ -107,6 +116,10 @@ test("steps beyond a threshold are recommended on, also those that are not among
     execution_count: 4,
     attempt_count: 4,
     failed_attempt_count: 1,
+    dependency_wait_seconds: 0,
+    queue_wait_seconds: findings[0]?.evidence["queue_wait_seconds"],
+    retry_seconds: 0,
+    run_seconds: 0.001,
   });
   assert.equal(recommendations.length, 2);
   assert.match(recommendations[0] ?? "", new RegExp(`^Step flaky of ${namespace}/order 1.0.0 fails in 25.0 %`, "u"));

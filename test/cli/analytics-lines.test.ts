@@ -2,9 +2,17 @@ import assert from "node:assert/strict";
 import { describe, test } from "node:test";
 
 import { scopeOf } from "../../src/cli/analytics-options.ts";
+import { backlogLines } from "../../src/cli/backlog-lines.ts";
 import { bottleneckLines } from "../../src/cli/bottleneck-lines.ts";
 import { performanceLines } from "../../src/cli/performance-lines.ts";
-import type { BottleneckAnalysis, PerformanceMetrics, SlowStep, SlowTask } from "../../src/http/api-types.ts";
+import { timeseriesLines } from "../../src/cli/timeseries-lines.ts";
+import type {
+  BottleneckAnalysis,
+  PerformanceMetrics,
+  SlowStep,
+  SlowTask,
+  TimeseriesPoint,
+} from "../../src/http/api-types.ts";
 
 const frame = {
   analysis_period_start: "2026-01-01T00:00:00.000000Z",
@@ -158,5 +166,66 @@ describe("the analytics for people", () => {
     assert.equal(scopeOf(hit, 1), "the last 1 h, shop 1.0.0 (as of 12 s ago, from the cache)");
     assert.equal(scopeOf(miss), "the last 24 h, all templates (computed just now)");
     assert.equal(scopeOf(miss, 0), "all history, all templates (computed just now)");
+  });
+
+  test("show a line for each bucket, marking those in part", () => {
+    const point: TimeseriesPoint = {
+      ...nothingYet,
+      bucket_start: "2026-01-01T10:00:00.000000Z",
+      bucket_end: "2026-01-01T11:00:00.000000Z",
+      is_complete: false,
+      step_error_rate: null,
+    };
+    const busy: TimeseriesPoint = {
+      ...point,
+      bucket_start: "2026-01-01T11:00:00.000000Z",
+      is_complete: true,
+      completed_tasks: 3,
+      failed_tasks: 1,
+      error_rate: 0.25,
+      task_duration: { ...noSample, p50_seconds: 1.5, p95_seconds: 70 },
+      step_execution_count: 1200,
+    };
+    const series = { ...frame, bucket: "hour", percentile_relative_error: 0.01, points: [point, busy] } as const;
+    assert.deepEqual(timeseriesLines(series), [
+      "",
+      "from                tasks  failed    p50   p95  steps  failed  p50  p95",
+      "2026-01-01 10:00 ~      0       -      -     -      0       -    -    -",
+      "2026-01-01 11:00        4    25 %  1.5 s  70 s  1,200       -    -    -",
+      "",
+      "A line is one hour in UTC; ~ marks one that the window holds a part of.",
+    ]);
+  });
+
+  test("show a line for each namespace that has a backlog", () => {
+    const calm = {
+      namespace_name: "calm",
+      queued_steps: 0,
+      claimable_steps: 0,
+      claimable_is_exact: true,
+      oldest_claimable_seconds: null,
+      running_steps: 0,
+      executions_per_second: 0,
+      drain_seconds: 0,
+    };
+    const busy = {
+      namespace_name: "busy",
+      queued_steps: 5000,
+      claimable_steps: 4000,
+      claimable_is_exact: false,
+      oldest_claimable_seconds: 90,
+      running_steps: 20,
+      executions_per_second: 2,
+      drain_seconds: 2000,
+    };
+    const { calculated_at, data_through, filters } = frame;
+    const of = { calculated_at, data_through, filters };
+    assert.deepEqual(backlogLines({ namespaces: [calm, busy], ...of }), [
+      "",
+      "namespace  queued  claimable  oldest  running  a minute  drained in",
+      "calm            0          0       -        0         0        0 ms",
+      "busy        5,000   <= 4,000    90 s       20       120   33 m 20 s",
+    ]);
+    assert.deepEqual(backlogLines({ namespaces: [], ...of }), ["", "no namespace is registered"]);
   });
 });

@@ -34,6 +34,11 @@ describe("the client", () => {
     await client.performance();
     await client.performance({ hours: 0, namespace: "a&b", version: undefined });
     await client.bottlenecks({ limit: 3, min_executions: 1, sort: "p95_duration" });
+    await client.timeseries({ bucket: "5m", step_name: "ship" });
+    await client.backlog({ namespace: "shop" });
+    const step = { namespace: "shop", task_name: "order", version: "1.0.0+b", step_name: "ship" };
+    await client.step(step, { hours: 3 });
+    await client.compare({ namespace: "shop", task_name: "order", a: "1", b: "2" });
     await client.task("a/b");
     assert.deepEqual(
       asked.map(({ url }) => url.replace("http://tasker.example/behind/a/proxy", "")),
@@ -41,6 +46,10 @@ describe("the client", () => {
         "/v1/analytics/performance",
         "/v1/analytics/performance?hours=0&namespace=a%26b",
         "/v1/analytics/bottlenecks?limit=3&min_executions=1&sort=p95_duration",
+        "/v1/analytics/timeseries?bucket=5m&step_name=ship",
+        "/v1/analytics/backlog?namespace=shop",
+        "/v1/analytics/steps/shop/order/1.0.0%2Bb/ship?hours=3",
+        "/v1/analytics/compare?namespace=shop&task_name=order&a=1&b=2",
         "/v1/tasks/a%2Fb",
       ],
     );

@@ -18,7 +18,7 @@ describe("an analytics endpoint", () => {
       assert.equal(first.headers["cache-status"], "tasker; fwd=uri-miss; stored; ttl=60");
       assert.equal(first.headers["cache-control"], "private, max-age=60");
       assert.equal(first.headers["age"], "0");
-      assert.equal(first.headers["vary"], "Accept-Encoding, Authorization, X-API-Key");
+      assert.equal(first.headers["vary"], "Accept, Accept-Encoding, Authorization, X-API-Key");
       assert.match(String(first.headers["etag"]), /^"[\w-]+"$/u);
       assert.equal(typeof first.json<{ calculated_at: unknown }>().calculated_at, "string");
 

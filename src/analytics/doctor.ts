@@ -1,0 +1,141 @@
+import { createHash } from "node:crypto";
+
+import type { Database, Sql, Timestamp } from "../postgres/sql.ts";
+
+/** What to look at. */
+export interface Examination {
+  /** The window that is recounted begins at a random minute of the last so many hours. */
+  readonly hours: number;
+  /** Chooses that minute: the same seed, the same choice. */
+  readonly seed: number;
+  /** Older facts may be gone, and are not recounted. */
+  readonly factsRetentionDays: number;
+}
+
+/** A number that the analytics have and a recount does not find. */
+export interface Difference {
+  readonly namespace_name: string;
+  readonly task_name: string;
+  readonly version: string;
+  /** Null for a figure of the template's tasks, and for counts by state. */
+  readonly step_name: string | null;
+  readonly field: string;
+  readonly analytics: number | string | null;
+  readonly recounted: number | string | null;
+}
+
+export interface Diagnosis {
+  readonly window_start: Timestamp;
+  readonly window_end: Timestamp;
+  /** Facts of the window, tasks and steps that were counted one by one. */
+  readonly facts: number;
+  readonly tasks: number;
+  readonly steps: number;
+  /** By identity and field; empty when all is well. */
+  readonly differences: readonly Difference[];
+}
+
+/**
+ * Compares what the analytics answer with a recount, in one snapshot: the figures and histograms of a random window with its
+ * facts, the counts by state with the rows. Reads every task and step, and every fact of the window.
+ *
+ * Of states that do not change any more the analytics may count more than there are rows: old rows may be deleted.
+ */
+export async function examineAnalytics(database: Database, examination: Examination): Promise<Diagnosis> {
+  return database.transaction(
+    async (sql) => {
+      const { window_start: from, window_end: now } = await chooseWindow(sql, examination);
+      const [size] = await sql.query<{ facts: number; tasks: number; steps: number }>({
+        text: `select (select count(*) from tasker.ended where ended_at >= $1) as facts,
+          (select count(*) from tasker.tasks) as tasks, (select count(*) from tasker.workflow_steps) as steps`,
+        values: [from],
+      });
+      if (size === undefined) throw new Error("the database counted nothing");
+      const differences = [
+        ...(await sql.query<Difference>({ text: wrongFigures, values: [from, now] })),
+        ...(await sql.query<Difference>({ text: wrongHistograms, values: [from, now] })),
+        ...(await sql.query<Difference>({ text: wrongCounts })),
+      ];
+      return { window_start: from, window_end: now, ...size, differences };
+    },
+    { isolation: "repeatable read", readOnly: true },
+  );
+}
+
+async function chooseWindow(
+  sql: Sql,
+  { hours, seed, factsRetentionDays }: Examination,
+): Promise<Pick<Diagnosis, "window_start" | "window_end">> {
+  const minutes = 1 + (createHash("sha256").update(String(seed)).digest().readUInt32BE() % (hours * 60));
+  const [window] = await sql.query<{ window_start: Timestamp; window_end: Timestamp }>({
+    text: `select greatest(date_trunc('minute', at - $1 * interval '1 minute', 'UTC'),
+          date_trunc('day', at, 'UTC') - $2 * interval '24 hours') as window_start, at as window_end
+        from (select tasker.clock() as at) c`,
+    values: [minutes, factsRetentionDays],
+  });
+  if (window === undefined) throw new Error("the database told no time");
+  return window;
+}
+
+const identity = "i.namespace_name, i.task_name, i.version, i.step_name";
+
+/** Of the facts that count as executions only, as the definitions say. */
+const sums: Readonly<Record<string, string>> = {
+  completed: "completed",
+  failed: "failed",
+  cancelled: "cancelled",
+  resolved: "resolved",
+  skipped: "skipped",
+  blocked: "blocked",
+  reopened: "reopened * (completed + failed)",
+  attempts: "attempts * (completed + failed)",
+  failed_attempts: "failed_attempts * (completed + failed)",
+  duration_us: "duration_us * completed",
+  failed_duration_us: "duration_us * failed",
+  dependency_wait_us: "dependency_wait_us * completed",
+  queue_wait_us: "queue_wait_us * completed",
+  retry_us: "retry_us * completed",
+  step_count: "step_count * (completed + failed)",
+  failed_step_count: "failed_step_count * (completed + failed)",
+};
+
+const fields = [...Object.keys(sums), "max_duration_us"];
+
+const wrongFigures = `
+  with recounted as (
+    select identity_id, ${Object.entries(sums)
+      .map(([field, expression]) => `sum(${expression})::bigint as ${field}`)
+      .join(", ")}, max(duration_us * completed)::bigint as max_duration_us,
+        max(ended_at) filter (where completed + failed = 1) as last_ended_at
+      from tasker.ended where ended_at >= $1 group by identity_id)
+  select ${identity}, d.field, d.analytics, d.recounted
+    from tasker.window_figures($1, $2, null) f full join recounted r on r.identity_id = f.identity_id
+    join tasker.analytics_identities i on i.id = coalesce(f.identity_id, r.identity_id)
+    cross join lateral (values
+      ${fields.map((field) => `('${field}', to_jsonb(coalesce(f.${field}, 0)), to_jsonb(coalesce(r.${field}, 0)))`).join(",\n      ")},
+      ('last_ended_at', to_jsonb(tasker.rfc3339(f.last_ended_at)), to_jsonb(tasker.rfc3339(r.last_ended_at)))
+    ) d(field, analytics, recounted)
+    where d.analytics is distinct from d.recounted
+    order by ${identity}, d.field`;
+
+const wrongHistograms = `
+  with recounted as (
+    select identity_id, tasker.bucket_key(duration_us) as key, count(*) as n
+      from tasker.ended where ended_at >= $1 and completed = 1 group by 1, 2)
+  select ${identity}, 'histogram bucket ' || key as field, coalesce(h.n, 0) as analytics, coalesce(r.n, 0) as recounted
+    from tasker.window_histograms($1, $2, null) h full join recounted r using (identity_id, key)
+    join tasker.analytics_identities i on i.id = identity_id
+    where coalesce(h.n, 0) <> coalesce(r.n, 0)
+    order by ${identity}, key`;
+
+const wrongCounts = `
+  with recounted as (
+    select named_task_id as identity_id, 'task' as subject, state::text, count(*) as n from tasker.tasks group by 1, 3
+    union all
+    select named_task_id, 'step', state::text, count(*) from tasker.workflow_steps group by 1, 3)
+  select ${identity}, subject || 's ' || state as field, coalesce(c.count, 0) as analytics, coalesce(r.n, 0) as recounted
+    from tasker.current_counts(null) c full join recounted r using (identity_id, subject, state)
+    join tasker.analytics_identities i on i.id = identity_id
+    where case when state in ('pending', 'enqueued', 'in_progress', 'waiting_for_retry') then coalesce(c.count, 0) <> coalesce(r.n, 0)
+      else coalesce(c.count, 0) < coalesce(r.n, 0) end
+    order by ${identity}, field`;
