@@ -7,9 +7,10 @@ create function tasker.facts_outside_rollups(p_from timestamptz, p_rollups_from 
 returns setof tasker.ended language plpgsql stable set plan_cache_mode = force_custom_plan set jit = off as $$
 declare
   v_watermark bigint;
+  v_open bigint[];
 begin
-  select watermark into strict v_watermark from tasker.fold_state;
-  return query select * from tasker.window_facts(p_from, p_rollups_from, v_watermark, p_ids);
+  select watermark, open_ticks into strict v_watermark, v_open from tasker.fold_state;
+  return query select * from tasker.window_facts(p_from, p_rollups_from, v_watermark, v_open, p_ids);
 end $$;
 
 -- The identities under a filter with a step's name: the templates, and of their steps those of the name. Null for all.
