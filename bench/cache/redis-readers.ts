@@ -48,7 +48,7 @@ export async function openReader(name: string, url: string): Promise<Reader> {
   if (redis === undefined) throw new Error("a promise's function runs at once");
   const fleet = FleetCacheOf.create(redis, "analytics", about);
   const cache = ConstrainedCacheProvider.create(noneCacheProvider, "analytics", about);
-  const through = new ReadThrough({ cache, fleet, resource: "bench", clock, metrics, computeTimeoutMs: 10_000 });
+  const through = new ReadThrough({ ...about, cache, fleet, resource: "bench", computeTimeoutMs: 10_000 });
   let computed = 0;
   const freshness = { ttlMs: 600_000, staleWhileRevalidateMs: 30_000, staleIfErrorMs: 3_600_000 };
   const readThrough: Reader = (key) =>

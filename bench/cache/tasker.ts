@@ -27,6 +27,7 @@ export function openTasker(load: Loader, { frozen }: { readonly frozen: boolean 
     keys: new CacheKeys("bench"),
     clock,
     metrics,
+    logger: silentLogger,
     computeTimeoutMs: 10_000,
     freshness: { ttlMs: 60_000, staleWhileRevalidateMs: 30_000, staleIfErrorMs: 3_600_000 },
     onComputed: () => undefined,

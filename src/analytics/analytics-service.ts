@@ -42,7 +42,7 @@ interface AnyAnswer {
 
 export interface AnalyticsServiceOptions extends Pick<
   ReadThroughOptions,
-  "cache" | "fleet" | "clock" | "metrics" | "computeTimeoutMs"
+  "cache" | "fleet" | "clock" | "metrics" | "logger" | "computeTimeoutMs"
 > {
   readonly queries: AnalyticsQueries;
   readonly keys: CacheKeys;

@@ -73,6 +73,7 @@ export function composeAnalytics(
     fleet: caches.analyticsFleet,
     keys,
     clock,
+    logger,
     metrics: recordCacheMetrics(metrics),
     // An answer is a handful of statements, each with its own timeout.
     computeTimeoutMs: config.database.analyticsStatementTimeoutMs * 2,

@@ -77,12 +77,14 @@ export class AnswerProducer {
     if (mine !== undefined && this.#isWanted(mine, wanted))
       return landed({ envelope: mine, status: "hit", stored: true });
 
-    const agreement = await this.#agree(key, wanted, signal);
-    if (agreement.state === "failed") throw new ComputeFailedElsewhereError(resource);
-    if (agreement.state === "found") {
+    let agreement = await this.#agree(key, wanted, wanted.known?.bornMs, signal);
+    while (agreement.state === "found") {
       const theirs = await store.adopt(key, agreement.found);
       if (theirs !== undefined) return landed({ envelope: theirs, status: "hit", stored: true });
+      // Damaged, or of another version. Under a lease it is replaced; else each process would compute until it expires.
+      agreement = await this.#agree(key, wanted, agreement.found.bornMs, signal);
     }
+    if (agreement.state === "failed") throw new ComputeFailedElsewhereError(resource);
     const lease = agreement.state === "granted" ? agreement.lease : undefined;
     return lease === undefined ? this.#compute(key, wanted, signal) : this.#computeUnder(lease, key, wanted, signal);
   }
@@ -92,12 +94,17 @@ export class AnswerProducer {
     return isNewer && worthOf(this.#ageMs(mine), freshness) === "fresh";
   }
 
-  async #agree(key: string, { known, keeps, shares, ttlMs }: Wanted, signal: AbortSignal): Promise<Agreement> {
+  async #agree(
+    key: string,
+    { known, keeps, shares, ttlMs }: Wanted,
+    knownBornMs: number | undefined,
+    signal: AbortSignal,
+  ): Promise<Agreement> {
     const { fleet, clock, metrics, leaseWaitMs: waitMs, random } = this.#options;
     if (fleet === undefined || !keeps || !shares) return { state: "alone" };
     const maxAgeMs = known === undefined ? ttlMs : Math.min(ttlMs, this.#ageMs(known));
     const onWait = (): void => metrics.leaseWaited(fleet.providerName, fleet.context);
-    return agree(fleet, clock, key, { knownBornMs: known?.bornMs, maxAgeMs, waitMs, onWait, random }, signal);
+    return agree(fleet, clock, key, { knownBornMs, maxAgeMs, waitMs, onWait, random }, signal);
   }
 
   async #computeUnder(lease: FleetLease, key: string, wanted: Wanted, signal: AbortSignal): Promise<Landing<Outcome>> {
@@ -105,6 +112,8 @@ export class AnswerProducer {
     // A computation that is deaf to its signal must not keep the fleet waiting.
     const giveUp = (): void => void lease.release(failurePauseMs);
     signal.addEventListener("abort", giveUp, { once: true });
+    // The deadline may have passed while the lease was on its way here, as in a process that was stopped for a while.
+    if (signal.aborted) giveUp();
     try {
       return await this.#compute(key, wanted, signal, lease);
     } catch (error) {

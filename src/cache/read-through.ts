@@ -1,4 +1,5 @@
 import type { Clock } from "../runtime/clock.ts";
+import type { Logger } from "../runtime/logging.ts";
 import { AnswerProducer, type Computed, isFailureOfSource, type Outcome, type Wanted } from "./answer-producer.ts";
 import { AnswerStore } from "./answer-store.ts";
 import type { ConstrainedCache } from "./constraints.ts";
@@ -8,6 +9,7 @@ import type { FleetCache } from "./fleet.ts";
 import { type Freshness, isDueForRefresh, keepMsOf, worthOf } from "./freshness.ts";
 import type { CacheMetrics, CacheRequestResult, CountRequest } from "./metrics.ts";
 import { type Boarding, SingleFlight } from "./single-flight.ts";
+import { SurvivedFailures } from "./survived-failures.ts";
 
 export interface ReadThroughOptions {
   /** Of analytics only: sharing one read, as this does, is serving from memory, which templates must not do. */
@@ -18,6 +20,7 @@ export interface ReadThroughOptions {
   readonly resource: string;
   readonly clock: Clock;
   readonly metrics: CacheMetrics;
+  readonly logger: Logger;
   /** How long callers wait for a computation at most, waiting for its turn and for other processes included. */
   readonly computeTimeoutMs: number;
   /** How long the source is left alone after it failed to compute a key. Default 1000. */
@@ -93,6 +96,7 @@ export class ReadThrough {
   readonly #store: AnswerStore;
   readonly #producer: AnswerProducer;
   readonly #flights: SingleFlight<Outcome>;
+  readonly #survived: SurvivedFailures;
 
   constructor(options: ReadThroughOptions) {
     const { resource, clock, computeTimeoutMs, cache, metrics, random = Math.random } = options;
@@ -104,6 +108,7 @@ export class ReadThrough {
     this.#countLast = metrics.requestsOf((options.fleet ?? cache).providerName, cache.context);
     this.#random = random;
     this.#store = new AnswerStore(options);
+    this.#survived = new SurvivedFailures(options);
     const failurePauseMs = options.failurePauseMs ?? failurePauseMsDefault;
     this.#producer = new AnswerProducer({
       ...options,
@@ -170,11 +175,17 @@ export class ReadThrough {
 
   /** Has the next answer computed, unless that is under way or the source is left alone. Nobody waits for it. */
   #refresh(key: string, wanted: Wanted): void {
-    if (!this.#flights.isUnderway(key)) this.#board(key, wanted);
+    if (this.#flights.isUnderway(key)) return;
+    const { role, value } = this.#board(key, wanted);
+    if (role === "leader") value.catch((error: unknown) => this.#survived.failed(key, error));
   }
 
   #board(key: string, wanted: Wanted): Boarding<Outcome> {
-    return this.#flights.board(key, (signal) => this.#producer.produce(key, wanted, signal));
+    return this.#flights.board(key, async (signal) => {
+      const landing = await this.#producer.produce(key, wanted, signal);
+      this.#survived.succeeded(key);
+      return landing;
+    });
   }
 
   async #wait(
@@ -198,6 +209,7 @@ export class ReadThrough {
     } catch (error) {
       const last = keeps && callerSignal?.aborted !== true ? await this.#last(key, known, wanted) : undefined;
       if (last === undefined) throw error;
+      this.#survived.failed(key, error);
       result = "stale_if_error";
       const origin = role === "paused" ? found : { ...found, forwarded };
       return { ...this.#answer(last, this.#store.ageMs(last), "stale", wanted, origin), staleIfError: true };

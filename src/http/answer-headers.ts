@@ -1,11 +1,15 @@
 import type { Answer } from "../cache/read-through.ts";
 
-/** The whole time to live: what is left of it is max-age minus Age (RFC 9111, section 4.2). */
+/**
+ * The whole time to live: what is left of it is max-age minus Age (RFC 9111, section 4.2). The other two count from its end
+ * (RFC 5861, sections 3 and 4), while `staleIfErrorMs` is an age.
+ */
 export function cacheControl({ ttlMs, staleWhileRevalidateMs, staleIfErrorMs }: Answer): string {
   if (ttlMs === 0) return "no-store";
+  const staleMs = staleIfErrorMs - ttlMs;
   const further = [
     staleWhileRevalidateMs > 0 ? `, stale-while-revalidate=${wholeSeconds(staleWhileRevalidateMs)}` : "",
-    staleIfErrorMs > 0 ? `, stale-if-error=${wholeSeconds(staleIfErrorMs)}` : "",
+    staleMs > 0 ? `, stale-if-error=${wholeSeconds(staleMs)}` : "",
   ];
   return `private, max-age=${wholeSeconds(ttlMs)}${further.join("")}`;
 }

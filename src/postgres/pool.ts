@@ -8,6 +8,9 @@ import { runTransaction } from "./transaction.ts";
 /** How long a connection that nobody needs stays open. */
 const idleConnectionMs = 30_000;
 
+/** A server that has not even cancelled a statement so long after its timeout is gone without a word. */
+const silenceMs = 1_000;
+
 export interface DatabaseOptions {
   /** `postgres://user:password@host:port/database`, with the parameters that `pg` knows. */
   readonly connectionString: string;
@@ -15,7 +18,10 @@ export interface DatabaseOptions {
   readonly max: number;
   /** How `pg_stat_activity` shows the connections, unless the connection string says otherwise. */
   readonly applicationName: string;
-  /** The server cancels a statement that runs longer (SQLSTATE query_canceled). Default: as the server is set. */
+  /**
+   * The server cancels a statement that runs longer (SQLSTATE query_canceled); one that is silent for a second more has lost
+   * the connection. Default: as the server is set.
+   */
   readonly statementTimeoutMs?: number;
   /** The server ends a session that holds a transaction open for so long without a statement. 0: as the server is set. */
   readonly idleInTransactionTimeoutMs: number;
@@ -49,6 +55,7 @@ class PooledDatabase implements Database {
       max: options.max,
       application_name: options.applicationName,
       statement_timeout: options.statementTimeoutMs,
+      query_timeout: options.statementTimeoutMs === undefined ? undefined : options.statementTimeoutMs + silenceMs,
       idle_in_transaction_session_timeout: options.idleInTransactionTimeoutMs,
       connectionTimeoutMillis: options.connectTimeoutMs,
       idleTimeoutMillis: idleConnectionMs,

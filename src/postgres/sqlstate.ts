@@ -62,6 +62,7 @@ const transientMessages = [
   "Connection terminated",
   "Client has encountered a connection error",
   "timeout exceeded when trying to connect",
+  "Query read timeout",
 ] as const;
 
 /** The five characters with which Postgres classifies an error; undefined when the error did not come from Postgres. */

@@ -38,6 +38,7 @@ function system() {
     keys,
     clock,
     metrics,
+    logger: silentLogger,
     computeTimeoutMs: 10_000,
     freshness: { ttlMs: 60_000 },
     onComputed: () => undefined,

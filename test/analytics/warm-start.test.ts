@@ -35,6 +35,7 @@ function warmStartSystem(options: Partial<WarmStartOptions> = {}) {
     keys: new CacheKeys("test"),
     clock,
     metrics,
+    logger,
     computeTimeoutMs: 10_000,
     freshness: { ttlMs: 60_000 },
     onComputed: (resource) => void computed.push(resource),

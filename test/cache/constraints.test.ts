@@ -115,9 +115,9 @@ export function theRuleAsTypes(
   const otherShared: FleetCache<"templates"> | undefined = caches.analyticsFleet;
   // @ts-expect-error Only a store that all processes share can hold templates.
   const templatesHere: FleetCache<"templates"> = caches.analytics;
-  const { clock, metrics } = setup();
+  const about = { resource: "r", ...setup(), computeTimeoutMs: 1 };
   // @ts-expect-error Templates are never read through: callers that share one read are served from memory.
-  const shares = new ReadThrough({ cache: caches.templates, resource: "r", clock, metrics, computeTimeoutMs: 1 });
+  const shares = new ReadThrough({ ...about, cache: caches.templates });
   // @ts-expect-error Only `create` makes one, which looks at the rule.
   const made: unknown = new ConstrainedCacheProvider(noneCacheProvider, "templates", setup());
   const refused = [

@@ -49,6 +49,7 @@ export function fleet(options: Partial<ReadThroughOptions> = {}, count = 3): Fle
       resource: "performance",
       clock: own,
       metrics,
+      logger,
       computeTimeoutMs: 10_000,
       random: () => 0.5,
       ...options,

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { describe, test } from "node:test";
-import { ComputeFailedElsewhereError } from "../../src/cache/errors.ts";
+import { ComputeFailedElsewhereError, ComputeTimeoutError } from "../../src/cache/errors.ts";
+import { deferred } from "../support/deferred.ts";
 import { fleet } from "./fleet-support.ts";
 
 const bodyOf = ({ body }: { readonly body: Buffer }): string => body.toString();
@@ -55,6 +56,36 @@ describe("processes that miss at the same time", () => {
     source.last.succeed("alive");
     assert.equal(bodyOf(await answer), "alive");
     assert.equal((await readNow(second, "never")).status, "hit");
+  });
+
+  test("do not wait for one whose deadline passed before it heard of its lease: it gives the lease back", async () => {
+    const { first, second, store, source, clock, settle } = fleet();
+    const { promise: held, resolve: release } = deferred();
+    store.claimsHeld = held;
+    const late = assert.rejects(first.read(), ComputeTimeoutError);
+    await clock.advance(10_000);
+    await late;
+    release();
+    await settle();
+    await clock.advance(5_000);
+    assert.equal(store.leftMs("k:lease"), 0);
+    const answer = second.read();
+    await settle();
+    assert.equal(source.asked, 1);
+    source.last.succeed("next");
+    assert.equal(bodyOf(await answer), "next");
+  });
+
+  test("and find what they cannot read replace it: one computes, and the others find its answer", async () => {
+    const { processes, store, source, clock, settle } = fleet();
+    store.setRaw("k", `${store.nowMs - 1_000}\n{"v":1}\nof another version`);
+    const answers = processes.map(({ read }) => read());
+    await settle();
+    assert.equal(source.asked, 1);
+    source.last.succeed("readable");
+    await clock.advance(200);
+    assert.deepEqual((await Promise.all(answers)).map(bodyOf), ["readable", "readable", "readable"]);
+    assert.equal(source.asked, 1);
   });
 
   test("do not wait for ever for one that goes on computing: after a while each computes for itself", async () => {

@@ -17,6 +17,8 @@ export class MovedStore implements SharedCacheProvider {
   readonly reach = "shared";
   /** While set, every operation fails as one of a redis that is not there. */
   away = false;
+  /** Claims reach the store after it. */
+  claimsHeld: Promise<void> | undefined;
   readonly #clock: Clock;
   readonly #values = new Map<string, Entry>();
 
@@ -52,7 +54,8 @@ export class MovedStore implements SharedCacheProvider {
     return this.#do(() => this.#kept(key));
   }
 
-  claim(key: string, { token, leaseMs, knownBornMs, maxAgeMs }: ClaimRequest): Promise<Claim> {
+  async claim(key: string, { token, leaseMs, knownBornMs, maxAgeMs }: ClaimRequest): Promise<Claim> {
+    await this.claimsHeld;
     return this.#do(() => {
       const kept = this.#kept(key);
       if (kept !== undefined && kept.bornMs !== knownBornMs && kept.ageMs <= maxAgeMs) return { state: "found", kept };
@@ -99,6 +102,11 @@ export class MovedStore implements SharedCacheProvider {
   /** Values and leases that are kept. */
   get size(): number {
     return [...this.#values.keys()].filter((key) => this.#live(key) !== undefined).length;
+  }
+
+  /** By the clock of the store. */
+  get nowMs(): number {
+    return this.#clock.wallMs();
   }
 
   /** What is kept under a name, as the test's own look behind the contract. */

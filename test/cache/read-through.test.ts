@@ -187,3 +187,31 @@ describe("a cache that fails", () => {
     );
   });
 });
+
+test("a failure that no caller hears of is logged when it begins and when it is over", async () => {
+  const { read, readNow, source, clock, settle, lines } = setup();
+  const longer = { staleWhileRevalidateMs: 30_000, staleIfErrorMs: 3_600_000 };
+  await readNow("1", "k", longer);
+  const failNext = async (): Promise<void> => {
+    const answer = read("k", longer);
+    await settle();
+    source.last.fail(new Error("no such column"));
+    assert.equal((await answer).status, "stale");
+    await clock.advance(1_000);
+  };
+  await clock.advance(61_000);
+  await failNext();
+  await failNext();
+  await clock.advance(60_000);
+  await failNext();
+  await readNow("2", "k", longer);
+  await settle();
+  assert.equal(source.asked, 5);
+  assert.deepEqual(
+    lines.map(({ level, details }) => [level, details["resource"], details["err"] instanceof Error]),
+    [
+      ["warn", "performance", true],
+      ["info", "performance", false],
+    ],
+  );
+});

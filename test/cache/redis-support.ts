@@ -1,6 +1,6 @@
 import { RedisCacheProvider, type RedisCacheOptions } from "../../src/cache/providers/redis.ts";
 import type { RedisChange } from "../../src/cache/providers/redis-link.ts";
-import { systemClock } from "../../src/runtime/clock.ts";
+import { type Clock, systemClock } from "../../src/runtime/clock.ts";
 import { type LogLine, recordingLogger } from "./support.ts";
 
 /** The provider of a test, and what it says about itself. */
@@ -13,7 +13,10 @@ export interface RedisCacheUnderTest {
 }
 
 /** Opens the provider and waits for nothing. */
-export function startRedisCache(options: Partial<RedisCacheOptions> & { readonly url: string }): RedisCacheUnderTest {
+export function startRedisCache({
+  clock = systemClock,
+  ...options
+}: Partial<RedisCacheOptions> & { readonly url: string; readonly clock?: Clock }): RedisCacheUnderTest {
   const changes: RedisChange[] = [];
   const waiting = new Set<() => void>();
   const { logger, lines } = recordingLogger();
@@ -21,7 +24,7 @@ export function startRedisCache(options: Partial<RedisCacheOptions> & { readonly
   const provider = new RedisCacheProvider(
     { ...defaults, ...options },
     {
-      clock: systemClock,
+      clock,
       logger,
       onChange(change) {
         changes.push(change);

@@ -171,7 +171,7 @@ export function readThroughSystem(
   const { logger, lines } = recordingLogger();
   const cache = ConstrainedCacheProvider.create(provider, "analytics", { chosen: true, clock, logger, metrics });
   // A draw of 0 refreshes nothing ahead and shortens no time to live.
-  const about = { cache, resource: "performance", clock, metrics, computeTimeoutMs: 10_000, random: () => 0 };
+  const about = { cache, resource: "performance", clock, logger, metrics, computeTimeoutMs: 10_000, random: () => 0 };
   const readThrough = new ReadThrough({ ...about, ...options });
   const source = new Source();
   const settle = (): Promise<void> => clock.advance(0);

@@ -85,3 +85,12 @@ test("what is not kept is not called stored, and what is never kept goes around 
   const uncached = await httpSystem(t, {}, { backend: "none" });
   for (let time = 0; time < 2; time++) assert.deepEqual(await statusOf(uncached), { fwd: "bypass" });
 });
+
+test("Cache-Control lets no client keep an answer longer than we would", async (t) => {
+  const { server } = await httpSystem(t, {}, { freshness });
+  const cacheControlOf = async (path: string): Promise<unknown> => (await server.inject(path)).headers["cache-control"];
+  // 60 s and 3540 s are the hour that `staleIfErrorMs` allows.
+  const whole = "private, max-age=60, stale-while-revalidate=30, stale-if-error=3540";
+  assert.equal(await cacheControlOf(url), whole);
+  assert.equal(await cacheControlOf(`${url}?hours=1`), "private, max-age=60");
+});

@@ -84,6 +84,7 @@ export async function httpSystem(
     cache: caches.analytics,
     keys,
     clock,
+    logger,
     metrics: cacheMetrics,
     computeTimeoutMs: 10_000,
     freshness,

@@ -7,11 +7,12 @@ import pg from "pg";
 
 import { type DatabaseOptions, openDatabase } from "../../src/postgres/pool.ts";
 import type { Database } from "../../src/postgres/sql.ts";
-import { sqlState, sqlStateOf } from "../../src/postgres/sqlstate.ts";
+import { isTransient, sqlState, sqlStateOf } from "../../src/postgres/sqlstate.ts";
 import { sqlOf } from "../../src/postgres/statement.ts";
 import { type Scope, testDatabase } from "../support/database.ts";
 import { deferred } from "../support/deferred.ts";
 import { eventually } from "../support/eventually.ts";
+import { startProxy } from "../support/tcp-proxy.ts";
 
 const { db: admin, url } = await testDatabase({ after }, { migrated: false });
 
@@ -205,4 +206,17 @@ describe("a caller's own client", () => {
     client.release();
     assert.deepEqual(await sqlOf(pool).query({ text: "select to_regclass('callers') as found" }), [{ found: null }]);
   });
+});
+
+test("a server that is gone without a word costs a statement its timeout, and the pool goes on", async (t) => {
+  const proxy = await startProxy(t, { port: Number(new URL(url).port) });
+  const through = new URL(url);
+  through.host = `127.0.0.1:${proxy.port}`;
+  const db = open(t, { connectionString: through.href, max: 1, statementTimeoutMs: 100 });
+  await db.query({ text: "select 1" });
+  proxy.blackHole();
+  const lost: unknown = await db.transaction((sql) => sql.query({ text: "select 1" })).catch((error: unknown) => error);
+  assert.ok(isTransient(lost), String(lost));
+  proxy.pass();
+  assert.deepEqual(await db.query({ text: "select 2 as n" }), [{ n: 2 }]);
 });

@@ -9,15 +9,17 @@ export interface TcpProxy {
   readonly connections: number;
   /** Bytes go through, at once. The state at the start. */
   pass(): void;
-  /** What the server answers arrives so much later. */
-  delay(ms: number): void;
+  /** What the server answers arrives so much later, in its order; with `isSlow`, only what that is true of. */
+  delay(ms: number, isSlow?: (bytes: Buffer) => boolean): void;
   /** Connections stay and new ones are taken, and nothing goes through in either direction. */
   blackHole(): void;
   /** Ends every connection, and each new one at once. */
   cut(): void;
 }
 
-type Mode = { readonly kind: "pass" | "blackHole" | "cut" } | { readonly kind: "delay"; readonly ms: number };
+type Mode =
+  | { readonly kind: "pass" | "blackHole" | "cut" }
+  | { readonly kind: "delay"; readonly ms: number; readonly isSlow: (bytes: Buffer) => boolean };
 
 export interface ProxyOptions {
   /** Makes what hears the bytes of one connection's client, whether or not they go through. */
@@ -34,11 +36,23 @@ export async function startProxy(
   let mode: Mode = { kind: "pass" };
   let connections = 0;
   const carry = (from: Socket, to: Socket, mayDelay: boolean): void => {
+    // Whose turn comes early waits for those before it.
+    const queue: { readonly bytes: Buffer; due: boolean }[] = [];
+    const forward = (): void => {
+      for (let [first] = queue; first?.due === true; [first] = queue) {
+        queue.shift();
+        if (mode.kind !== "blackHole" && to.writable) to.write(first.bytes);
+      }
+    };
     from.on("data", (bytes: Buffer) => {
-      const forward = (): void => {
-        if (mode.kind !== "blackHole" && to.writable) to.write(bytes);
+      const isSlow = mode.kind === "delay" && mayDelay && mode.isSlow(bytes);
+      const item = { bytes, due: !isSlow };
+      queue.push(item);
+      const fallDue = (): void => {
+        item.due = true;
+        forward();
       };
-      if (mode.kind === "delay" && mayDelay) setTimeout(forward, mode.ms).unref();
+      if (isSlow && mode.kind === "delay") setTimeout(fallDue, mode.ms).unref();
       else forward();
     });
     from.on("error", () => undefined);
@@ -76,7 +90,7 @@ export async function startProxy(
       return connections;
     },
     pass: () => void (mode = { kind: "pass" }),
-    delay: (ms) => void (mode = { kind: "delay", ms }),
+    delay: (ms, isSlow = () => true) => void (mode = { kind: "delay", ms, isSlow }),
     blackHole: () => void (mode = { kind: "blackHole" }),
     cut() {
       mode = { kind: "cut" };

@@ -43,6 +43,7 @@ const readThrough = new ReadThrough({
   resource: "performance",
   clock,
   metrics,
+  logger: silentLogger,
   computeTimeoutMs: 10_000,
 });
 

@@ -21,6 +21,9 @@ export type RedisChange = { readonly serving: true } | { readonly serving: false
 
 const faultsMax = 2;
 const probeIntervalMs = 250;
+/** Who fails commands again so soon after its PING was answered is asked again later each time, up to {@link relapsesMax} doublings. */
+const relapseMs = 5_000;
+const relapsesMax = 5;
 const reconnectMsMax = 1_000;
 const usualConnectMs = 1_000;
 const silenceMsMin = 1_000;
@@ -31,6 +34,9 @@ const silenceMsMin = 1_000;
  * It is *starting* until a first PING is answered or fails; *serving* until the connection ends, two commands in a row
  * meet an outage or a cluster refuses one; *without* redis until a PING of its own, at most one each 250 ms and one at a
  * time, is answered within the budget. Only it probes: a caller's command is sent while serving, and otherwise rejected at once.
+ *
+ * A PING may be answered where commands are not (a link that is slow for values, a paused server). Then callers would be the
+ * probe after all, two at a time: each relapse doubles the time until the next PING.
  */
 export class RedisLink {
   readonly #options: RedisLinkOptions;
@@ -40,6 +46,9 @@ export class RedisLink {
   /** Counts the times of serving: a command of an earlier one says nothing about this one. */
   #epoch = 0;
   #pinging = false;
+  #servingSinceMs = 0;
+  /** Times of serving, one after the other, that commands ended within {@link relapseMs}. */
+  #relapses = 0;
   #probeTimer: Timer | undefined;
   #reason: StoreFailure = "not_ready";
   /** Of the command that a cluster refused: asked for with each PING until they are served. */
@@ -159,7 +168,14 @@ export class RedisLink {
     this.#counts.faults += 1;
     this.#refusedKeys = refusedKeys ?? [];
     // A cluster's reply is no accident that the next command may be spared.
-    if (refusedKeys !== undefined || this.#faults >= faultsMax) this.#lose(failure.reason);
+    if (refusedKeys === undefined && this.#faults < faultsMax) return;
+    if (this.#state === "serving") this.#countRelapse();
+    this.#lose(failure.reason);
+  }
+
+  #countRelapse(): void {
+    const servedMs = this.#options.clock.monotonicMs() - this.#servingSinceMs;
+    this.#relapses = servedMs < relapseMs ? Math.min(relapsesMax, this.#relapses + 1) : 0;
   }
 
   #lose(reason: StoreFailure): void {
@@ -181,7 +197,8 @@ export class RedisLink {
       this.#scheduleProbe();
       this.#probe();
     };
-    this.#probeTimer = this.#options.clock.schedule(probeIntervalMs, again, { unref: true });
+    const delayMs = probeIntervalMs * 2 ** this.#relapses;
+    this.#probeTimer = this.#options.clock.schedule(delayMs, again, { unref: true });
   }
 
   /** Asks for a sign of life unless one is still owed. */
@@ -220,6 +237,7 @@ export class RedisLink {
   #serve(): void {
     if (this.#state === "closed" || this.#client.status !== "ready") return;
     this.#state = "serving";
+    this.#servingSinceMs = this.#options.clock.monotonicMs();
     this.#faults = 0;
     this.#refusedKeys = [];
     this.#epoch += 1;
