@@ -2,7 +2,7 @@ import { randomUUID } from "node:crypto";
 import type { Clock } from "../runtime/clock.ts";
 import type { ConstrainedCache } from "./constraints.ts";
 import { DecodedEnvelopes } from "./decoded-envelopes.ts";
-import { decodeEnvelope, type Envelope, encodeEnvelope } from "./envelope.ts";
+import { decodeEnvelopeBytes, type Envelope, encodeEnvelope } from "./envelope.ts";
 import type { FleetCache, Found } from "./fleet.ts";
 import type { CacheMetrics } from "./metrics.ts";
 
@@ -50,14 +50,19 @@ export class AnswerStore {
     return this.#cache.enabled || this.#fleet !== undefined;
   }
 
+  /** Whether anything is ever kept in this process. */
+  get keepsNear(): boolean {
+    return this.#cache.enabled;
+  }
+
   /** What this process has, whatever its age. */
   async near(key: string): Promise<Envelope | undefined> {
     return this.#decode(key, await this.#cache.peek(key));
   }
 
-  /** The same, of what can be had without waiting. */
-  nearNow(key: string): Envelope | undefined {
-    return this.#decode(key, this.#cache.peekNow(key));
+  /** The same, of what can be had without waiting. `nowMs`: what the monotonic clock has just shown. */
+  nearNow(key: string, nowMs: number): Envelope | undefined {
+    return this.#decode(key, this.#cache.peekNow(key, nowMs));
   }
 
   #decode(key: string, encoded: string | undefined): Envelope | undefined {
@@ -73,7 +78,7 @@ export class AnswerStore {
     if (fleet === undefined) return Promise.resolve(nothing);
     let lookup = this.#lookups.get(key);
     if (lookup === undefined) {
-      lookup = this.#lookUp(fleet, key).finally(() => this.#lookups.delete(key));
+      lookup = this.#lookUp(fleet, key);
       this.#lookups.set(key, lookup);
     }
     return lookup;
@@ -81,17 +86,26 @@ export class AnswerStore {
 
   /** Keeps what was found in the fleet for this process too, unless this has a newer one; resolves to the newer of the two. */
   async adopt(key: string, found: Found): Promise<Envelope | undefined> {
-    const theirs = decodeEnvelope(found.value);
-    if (theirs === undefined) {
-      this.#metrics.error(this.#fleet?.providerName ?? this.#cache.providerName, this.#cache.context, "undecodable");
-      return undefined;
-    }
-    const envelope = { ...theirs, process: thisProcess, begunMs: found.begunMs, bornMs: found.bornMs };
+    if (!this.#cache.enabled) return this.#decodeFound(found);
     const mine = await this.near(key);
-    const isNoNews = mine?.bornMs === found.bornMs;
-    if (mine !== undefined && (isNoNews || this.ageMs(mine) <= this.ageMs(envelope))) return mine;
-    if (this.#cache.enabled) await this.keep(key, envelope, found.value.slice(found.value.indexOf("\n") + 1));
+    if (mine !== undefined && mine.bornMs === found.bornMs) return mine;
+    const theirs = this.#decodeFound(found);
+    if (theirs === undefined) return undefined;
+    if (mine !== undefined && this.ageMs(mine) <= this.ageMs(theirs)) return mine;
+    // What was found is a part of something larger, as of what a socket has read: that would be kept with it.
+    const envelope = { ...theirs, body: Buffer.from(theirs.body) };
+    await this.keep(key, envelope, envelope.body.toString());
     return envelope;
+  }
+
+  #decodeFound({ value, begunMs, bornMs }: Found): Envelope | undefined {
+    const theirs = decodeEnvelopeBytes(value);
+    if (theirs !== undefined) {
+      const { computedAt, computeMs, keepMs, etag, body } = theirs;
+      return { computedAt, computeMs, keepMs, etag, body, process: thisProcess, begunMs, bornMs };
+    }
+    this.#metrics.error(this.#fleet?.providerName ?? this.#cache.providerName, this.#cache.context, "undecodable");
+    return undefined;
   }
 
   /** Keeps an answer in this process; resolves to its encoded form. Never rejects. */
@@ -104,13 +118,17 @@ export class AnswerStore {
   }
 
   /** The one place where an age is determined. What another process's clock has measured counts as being as old as it may become. */
-  ageMs(envelope: Envelope): number {
-    return envelope.process === thisProcess ? this.#clock.monotonicMs() - envelope.begunMs : envelope.keepMs;
+  ageMs(envelope: Envelope, nowMs: number = this.#clock.monotonicMs()): number {
+    return envelope.process === thisProcess ? nowMs - envelope.begunMs : envelope.keepMs;
   }
 
   async #lookUp(fleet: FleetCache, key: string): Promise<FarLook> {
-    const found = await fleet.find(key);
-    if (found === "unavailable") return unavailable;
-    return found === undefined ? nothing : { envelope: await this.adopt(key, found), available: true };
+    try {
+      const found = await fleet.find(key);
+      if (found === "unavailable") return unavailable;
+      return found === undefined ? nothing : { envelope: await this.adopt(key, found), available: true };
+    } finally {
+      this.#lookups.delete(key);
+    }
   }
 }

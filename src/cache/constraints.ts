@@ -102,9 +102,9 @@ export class ConstrainedCacheProvider<Context extends CacheUsageContext> {
   }
 
   /** The same at once. Undefined also when the provider would have to be waited for. */
-  peekNow(key: string): string | undefined {
+  peekNow(key: string, nowMs?: number): string | undefined {
     try {
-      const value = this.#provider.getNow?.(key);
+      const value = this.#provider.getNow?.(key, nowMs);
       if (value !== undefined) this.#faults.succeeded();
       return value;
     } catch (error) {

@@ -33,8 +33,12 @@ export interface CacheProvider<Reach extends CacheReach = CacheReach> {
   readonly reach: Reach;
   /** The value that was last set under the key, until its time to live has passed; otherwise undefined. */
   get(key: string): Promise<string | undefined>;
-  /** The same without waiting, of a provider that has its values at hand. */
-  getNow?(key: string): string | undefined;
+  /**
+   * The same without waiting, of a provider that has its values at hand.
+   *
+   * @param nowMs the time by the monotonic clock, of a caller who has just read it
+   */
+  getNow?(key: string, nowMs?: number): string | undefined;
   /**
    * Keeps `value` for `ttlMs` milliseconds (the value is still there at exactly `ttlMs`, and gone after). A value that
    * cannot be kept, because it is too large or because `ttlMs` is not positive, also removes the one before it.
@@ -54,10 +58,11 @@ export interface CacheProvider<Reach extends CacheReach = CacheReach> {
 
 /** A value with its age, both told by the store's own clock: the clocks of two hosts are never compared. */
 export interface Kept {
-  readonly value: string;
+  /** The bytes of the text that was filled. Shared by all who found it: never write to it. */
+  readonly value: Buffer;
   /** When the value was born, by the store's clock, milliseconds. Tells apart what was kept under one key at two times. */
   readonly bornMs: number;
-  /** At the time the store answered. */
+  /** When the store was asked, or later; never too low, but for a step of the store's clock. */
   readonly ageMs: number;
 }
 

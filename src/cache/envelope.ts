@@ -3,6 +3,8 @@ import { createHash } from "node:crypto";
 /** Raised with each change of the form or of what a field means. */
 const schemaVersion = 2;
 
+const lineFeed = 10;
+
 /** An answer as it is kept. */
 export interface Envelope {
   /** The database's time of the data, RFC 3339. For display: ages are not measured by it. */
@@ -49,17 +51,16 @@ export function encodeEnvelope(envelope: Envelope, text: string): string {
 
 /** Undefined for a text of another version, or one that is damaged, cut short or no envelope at all; never throws. */
 export function decodeEnvelope(encoded: string): Envelope | undefined {
-  const headerEnd = encoded.indexOf("\n");
-  const header = parsedHeader(encoded.slice(0, Math.max(0, headerEnd)));
-  if (header === undefined) return undefined;
-  const { bytes, ...about } = header;
-  const body = Buffer.from(encoded.slice(headerEnd + 1));
-  return body.length === bytes ? { ...about, body } : undefined;
+  return decodeEnvelopeBytes(Buffer.from(encoded));
 }
 
-type Header = Omit<Envelope, "body"> & { readonly bytes: number };
+/** The same of its bytes: the body is a part of them and no copy, and is looked at by nobody. */
+export function decodeEnvelopeBytes(encoded: Buffer): Envelope | undefined {
+  const headerEnd = encoded.indexOf(lineFeed);
+  return headerEnd === -1 ? undefined : parsed(encoded.toString("utf8", 0, headerEnd), encoded.subarray(headerEnd + 1));
+}
 
-function parsedHeader(line: string): Header | undefined {
+function parsed(line: string, body: Buffer): Envelope | undefined {
   let header: unknown;
   try {
     header = JSON.parse(line);
@@ -67,11 +68,13 @@ function parsedHeader(line: string): Header | undefined {
     return undefined;
   }
   if (typeof header !== "object" || header === null) return undefined;
-  const fields: Partial<Record<string, unknown>> = { ...header };
+  const fields: Partial<Record<string, unknown>> = header;
   const { v, computedAt, computeMs, keepMs, etag, bytes, process, begunMs, bornMs } = fields;
   if (v !== schemaVersion) return undefined;
   if (typeof computedAt !== "string" || typeof etag !== "string" || typeof process !== "string") return undefined;
   if (typeof computeMs !== "number" || typeof keepMs !== "number" || typeof begunMs !== "number") return undefined;
   if (typeof bytes !== "number" || (bornMs !== undefined && typeof bornMs !== "number")) return undefined;
-  return { computedAt, computeMs, keepMs, etag, bytes, process, begunMs, ...(bornMs === undefined ? {} : { bornMs }) };
+  if (body.length !== bytes) return undefined;
+  const about = { computedAt, computeMs, keepMs, etag, body, process, begunMs };
+  return bornMs === undefined ? about : { ...about, bornMs };
 }

@@ -5,7 +5,8 @@ import type { CacheOperation } from "./metrics.ts";
 
 /** A value of the fleet's store, its age as a time of this process's monotonic clock. */
 export interface Found {
-  readonly value: string;
+  /** Never write to it. */
+  readonly value: Buffer;
   readonly bornMs: number;
   /** It was born at this time or later. */
   readonly begunMs: number;
@@ -56,8 +57,15 @@ export class FleetCacheOf<Context extends CacheUsageContext> {
   /** `unavailable` when the store cannot say. */
   async find(key: string): Promise<Found | "unavailable" | undefined> {
     const sentMs = this.#options.clock.monotonicMs();
-    const kept = await this.#survive("find", "unavailable" as const, () => this.#provider.find(key));
-    return kept === undefined || kept === "unavailable" ? kept : foundOf(kept, sentMs);
+    // As `#survive` does, with nothing in between: it is what a hit costs.
+    try {
+      const kept = await this.#provider.find(key);
+      this.#faults.succeeded();
+      return kept === undefined ? undefined : foundOf(kept, sentMs);
+    } catch (error) {
+      this.#faults.failed("find", error);
+      return "unavailable";
+    }
   }
 
   async claim(key: string, request: ClaimRequest): Promise<Claimed> {

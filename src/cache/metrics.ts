@@ -40,8 +40,6 @@ export interface CacheMetrics {
   leaseWaited(provider: string, context: CacheUsageContext): void;
 }
 
-type RequestLabels = Readonly<Record<"provider" | "context" | "result", string>>;
-
 /** Reports into the metrics of the process. */
 export function recordCacheMetrics(
   metrics: Pick<Metrics, "cacheRequests" | "cacheErrors" | "cacheComputes" | "cacheComputeSeconds" | "cacheLeaseWaits">,
@@ -49,8 +47,9 @@ export function recordCacheMetrics(
   return {
     request: (provider, context, result) => metrics.cacheRequests.add(1, { provider, context, result }),
     requestsOf(provider, context) {
-      const of = (result: CacheRequestResult): RequestLabels => Object.freeze({ provider, context, result });
-      const labels: Readonly<Record<CacheRequestResult, RequestLabels>> = {
+      const of = (result: CacheRequestResult): (() => void) =>
+        metrics.cacheRequests.bound({ provider, context, result });
+      const counts: Readonly<Record<CacheRequestResult, () => void>> = {
         hit: of("hit"),
         stale: of("stale"),
         stale_if_error: of("stale_if_error"),
@@ -59,7 +58,7 @@ export function recordCacheMetrics(
         uncached: of("uncached"),
         paused: of("paused"),
       };
-      return (result) => metrics.cacheRequests.add(1, labels[result]);
+      return (result) => counts[result]();
     },
     error: (provider, context, reason) => metrics.cacheErrors.add(1, { provider, context, reason }),
     computed(provider, context, seconds, result) {

@@ -87,11 +87,11 @@ const failuresMax = 1_000;
  * younger than `staleIfErrorMs`). Of the callers that wait, one computes and the others share its answer or its failure.
  */
 export class ReadThrough {
-  readonly #nearName: string;
-  readonly #lastName: string;
   readonly #foundNear: Origin;
+  readonly #foundLast: Origin;
   readonly #countNear: CountRequest;
   readonly #countLast: CountRequest;
+  readonly #clock: Clock;
   readonly #random: () => number;
   readonly #store: AnswerStore;
   readonly #producer: AnswerProducer;
@@ -101,11 +101,13 @@ export class ReadThrough {
   constructor(options: ReadThroughOptions) {
     const { resource, clock, computeTimeoutMs, cache, metrics, random = Math.random } = options;
     // A request counts for the provider that answered it; one that none could answer, for the last that was asked.
-    this.#nearName = cache.providerName;
-    this.#lastName = (options.fleet ?? cache).providerName;
-    this.#foundNear = { ...found, provider: this.#nearName };
-    this.#countNear = metrics.requestsOf(cache.providerName, cache.context);
-    this.#countLast = metrics.requestsOf((options.fleet ?? cache).providerName, cache.context);
+    const nearName = cache.providerName;
+    const lastName = (options.fleet ?? cache).providerName;
+    this.#foundNear = { ...found, provider: nearName };
+    this.#foundLast = { ...found, provider: lastName };
+    this.#countNear = metrics.requestsOf(nearName, cache.context);
+    this.#countLast = metrics.requestsOf(lastName, cache.context);
+    this.#clock = clock;
     this.#random = random;
     this.#store = new AnswerStore(options);
     this.#survived = new SurvivedFailures(options);
@@ -138,8 +140,9 @@ export class ReadThrough {
    */
   read(key: string, options: ReadOptions): Promise<Answer> {
     const keeps = (options.cacheable ?? true) && this.#store.keeps;
-    const near = keeps ? this.#store.nearNow(key) : undefined;
-    const ageMs = near === undefined ? Number.POSITIVE_INFINITY : this.#store.ageMs(near);
+    const nowMs = this.#clock.monotonicMs();
+    const near = keeps ? this.#store.nearNow(key, nowMs) : undefined;
+    const ageMs = near === undefined ? Number.POSITIVE_INFINITY : this.#store.ageMs(near, nowMs);
     if (near === undefined || worthOf(ageMs, options) !== "fresh") return this.#readOn(key, keeps, options);
     // Nearly all requests end here, without waiting for anything.
     if (this.#isDue(near, ageMs, options)) this.#refresh(key, { ...options, keeps, shares: true, known: near });
@@ -149,18 +152,21 @@ export class ReadThrough {
 
   /** The same for what may have to be waited for. */
   async #readOn(key: string, keeps: boolean, options: ReadOptions): Promise<Answer> {
-    const near = keeps ? await this.#store.near(key) : undefined;
+    const near = keeps && this.#store.keepsNear ? await this.#store.near(key) : undefined;
     const far = keeps && !this.#suffices(key, near, options) ? await this.#store.far(key) : undefined;
     const known = far?.envelope ?? near;
-    const wanted = { ...options, keeps, shares: far?.available ?? true, known };
+    const shares = far?.available ?? true;
     const ageMs = known === undefined ? Number.POSITIVE_INFINITY : this.#store.ageMs(known);
     const worth = worthOf(ageMs, options);
-    if (known === undefined || worth === "nothing") return this.#wait(key, wanted, options);
-    if (worth === "stale" || this.#isDue(known, ageMs, options)) this.#refresh(key, wanted);
+    if (known === undefined || worth === "nothing")
+      return this.#wait(key, { ...options, keeps, shares, known }, options);
+    if (worth === "stale" || this.#isDue(known, ageMs, options)) {
+      this.#refresh(key, { ...options, keeps, shares, known });
+    }
     const status = worth === "fresh" ? "hit" : "stale";
     const isNear = known === near;
     if (options.counted !== false) (isNear ? this.#countNear : this.#countLast)(status);
-    return this.#answer(known, ageMs, status, options, { ...found, provider: this.#providerOf(isNear) });
+    return this.#answer(known, ageMs, status, options, isNear ? this.#foundNear : this.#foundLast);
   }
 
   /** Whether the fleet need not be asked: what this process has is fresh, or good until its successor, which is under way. */
@@ -248,10 +254,6 @@ export class ReadThrough {
       provider,
       computedAt,
     };
-  }
-
-  #providerOf(isNear: boolean): string {
-    return isNear ? this.#nearName : this.#lastName;
   }
 }
 

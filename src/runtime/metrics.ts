@@ -8,6 +8,12 @@ export interface Counter<Label extends string = never> {
   add(count: number, ...labels: Labels<Label>): void;
 }
 
+/** A counter of what happens so often that looking at its labels each time would show. */
+export interface HotCounter<Label extends string = never> extends Counter<Label> {
+  /** Counts one with each call of it, with these labels. */
+  bound(...labels: Labels<Label>): () => void;
+}
+
 /** Goes up and down. */
 export interface Gauge<Label extends string = never> {
   set(value: number, ...labels: Labels<Label>): void;
@@ -22,7 +28,7 @@ export interface Histogram<Label extends string = never> {
 export interface Metrics {
   /** Completions that came after the lease of their attempt was lost and so were not recorded. */
   readonly lateCompletions: Counter;
-  readonly cacheRequests: Counter<"provider" | "context" | "result">;
+  readonly cacheRequests: HotCounter<"provider" | "context" | "result">;
   /** Cache failures that were survived, by reason. */
   readonly cacheErrors: Counter<"provider" | "context" | "reason">;
   /** How often the source was asked for what a cache did not have. */
@@ -141,12 +147,15 @@ class MetricFactory {
     });
   }
 
-  counter<Label extends string = never>(name: string, help: string, labelNames: Label[] = []): Counter<Label> {
+  counter<Label extends string = never>(name: string, help: string, labelNames: Label[] = []): HotCounter<Label> {
     const metric = new prometheus.Counter<string>({ name, help, labelNames, registers: [this.#registry] });
     const write = (sum: number, labels: Given): void => this.#record(sum, () => metric.inc(labels, sum));
     const counter = new SummedCounter(labelNames, write);
     this.#counters.push(counter);
-    return { add: (count, ...[labels = {}]) => counter.add(count, labels) };
+    return {
+      add: (count, ...[labels = {}]) => counter.add(count, labels),
+      bound: (...[labels = {}]) => counter.bound(labels),
+    };
   }
 
   /** Hands over what counters have summed up since the last time. */
@@ -193,6 +202,12 @@ class MetricFactory {
 
 type Given = Readonly<Partial<Record<string, string>>>;
 
+/** What was counted since it was last handed over. */
+interface Sum {
+  sum: number;
+  readonly labels: Given;
+}
+
 /**
  * Sums up what a counter is given until somebody looks: prom-client's own adding, with labels, costs as much as the rest of
  * what an answer from the cache is counted with.
@@ -200,7 +215,7 @@ type Given = Readonly<Partial<Record<string, string>>>;
 class SummedCounter {
   readonly #labelNames: readonly string[];
   readonly #write: (sum: number, labels: Given) => void;
-  readonly #sums = new Map<string, { sum: number; readonly labels: Given }>();
+  readonly #sums = new Map<string, Sum>();
 
   constructor(labelNames: readonly string[], write: (sum: number, labels: Given) => void) {
     this.#labelNames = labelNames;
@@ -213,15 +228,34 @@ class SummedCounter {
       this.#write(count, labels);
       return;
     }
-    let key = "";
-    for (const name of this.#labelNames) key += `${labels[name]}\n`;
-    const known = this.#sums.get(key);
-    if (known === undefined) this.#sums.set(key, { sum: count, labels });
-    else known.sum += count;
+    this.#sumOf(labels).sum += count;
+  }
+
+  bound(labels: Given): () => void {
+    // Nothing is shown before something was counted.
+    let known: Sum | undefined;
+    return () => {
+      known ??= this.#sumOf(labels);
+      known.sum += 1;
+    };
   }
 
   write(): void {
-    for (const { sum, labels } of this.#sums.values()) this.#write(sum, labels);
-    this.#sums.clear();
+    for (const known of this.#sums.values()) {
+      const { sum, labels } = known;
+      known.sum = 0;
+      this.#write(sum, labels);
+    }
+  }
+
+  #sumOf(labels: Given): Sum {
+    let key = "";
+    for (const name of this.#labelNames) key += `${labels[name]}\n`;
+    let known = this.#sums.get(key);
+    if (known === undefined) {
+      known = { sum: 0, labels };
+      this.#sums.set(key, known);
+    }
+    return known;
   }
 }

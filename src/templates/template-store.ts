@@ -116,7 +116,7 @@ export class TemplateStore {
     if (cache === undefined || this.#invalidations?.trusts(key) !== true) return this.#uncached("uncached");
     const found = await cache.find(key);
     if (found === "unavailable") return this.#uncached("miss");
-    const revision = found === undefined ? null : this.#decode(found.value);
+    const revision = found === undefined ? null : this.#decode(found.value.toString());
     this.#count(revision === null ? "miss" : "hit");
     return revision === null ? { state: "missing", knownBornMs: found?.bornMs } : { state: "found", revision };
   }
@@ -137,7 +137,7 @@ export class TemplateStore {
     const token = randomUUID();
     const claim = await cache.claim(key, { token, leaseMs, knownBornMs, maxAgeMs: ttlMs });
     if (claim.state !== "granted") {
-      const revision = claim.state === "found" ? this.#decode(claim.found.value) : null;
+      const revision = claim.state === "found" ? this.#decode(claim.found.value.toString()) : null;
       return revision ?? readCurrentRevision(database, template);
     }
     let isFilled = false;
@@ -161,7 +161,7 @@ export class TemplateStore {
         const key = this.#keyOf(template);
         const found = await cache.find(key);
         if (found === "unavailable") return false;
-        const isCurrent = found !== undefined && decodeRevision(found.value)?.revisionId === revisionId;
+        const isCurrent = found !== undefined && decodeRevision(found.value.toString())?.revisionId === revisionId;
         return isCurrent || cache.invalidate(key);
       });
       if ((await Promise.all(reviewed)).includes(false)) return false;

@@ -158,6 +158,16 @@ describe("an answer of another process", () => {
     assert.equal(store.leftMs("k"), 30_000);
     assert.equal((await readNow(second, "next")).ageMs, 60_000);
   });
+
+  test("that is damaged is computed again, whatever this process has", async () => {
+    const { clock, store, first, readNow } = fleet();
+    await readNow(first, "old");
+    await clock.advance(100_000);
+    store.setRaw("k", `${clock.wallMs() - 300_000}\ndamaged`);
+    const answer = await readNow(first, "new");
+    assert.deepEqual([bodyOf(answer), answer.status], ["new", "miss"]);
+    assert.ok((first.metrics.errors["redis/analytics/undecodable"] ?? 0) > 0);
+  });
 });
 
 describe("an answer that grows old", () => {

@@ -142,7 +142,9 @@ export class MovedStore implements SharedCacheProvider {
     const entry = this.#live(key);
     if (entry === undefined || Number.isNaN(entry.bornMs)) return undefined;
     const ageMs = this.#clock.wallMs() - entry.bornMs;
-    return ageMs < -1_000 ? undefined : { value: entry.text, bornMs: entry.bornMs, ageMs: Math.max(0, ageMs) };
+    return ageMs < -1_000
+      ? undefined
+      : { value: Buffer.from(entry.text), bornMs: entry.bornMs, ageMs: Math.max(0, ageMs) };
   }
 
   /** As over a network: it happens at once and is known later. */

@@ -132,7 +132,7 @@ class Bench {
 /** What a read-through promises, in so many random histories. `atHand`: its provider can be asked without waiting. */
 export async function checkReadThroughHistories(atHand: boolean, cases: number): Promise<void> {
   await fc.assert(
-    fc.asyncProperty(fc.array(operation, { maxLength: 60 }), async (history) => {
+    fc.asyncProperty(fc.array(operation, { maxLength: 60, size: "max" }), async (history) => {
       const bench = new Bench(atHand);
       for (const step of history) await bench.play(step);
       await bench.end();

@@ -20,7 +20,8 @@ async function startNode(t: TestContext): Promise<TestRedis> {
 async function setup(t: TestContext, redis: TestRedis) {
   const commands = new CommandCounts();
   const proxy = await startProxy(t, redis, { hear: () => commands.reader() });
-  const cache = startRedisCache({ url: `redis://127.0.0.1:${proxy.port}` });
+  // What it replies is the subject here, not when.
+  const cache = startRedisCache({ url: `redis://127.0.0.1:${proxy.port}`, commandBudgetMs: 2_000 });
   t.after(() => cache.provider.close());
   await cache.until(true);
   return { ...cache, commands };

@@ -180,7 +180,7 @@ describe("redis that refuses", () => {
       "oom",
     );
     await redis.admin.config("SET", "maxmemory", "0");
-    assert.equal((await provider.find("k"))?.value, "old");
+    assert.equal((await provider.find("k"))?.value.toString(), "old");
     assert.deepEqual(await provider.claim("k", { ...request, token: "u" }), { state: "held" });
   });
 

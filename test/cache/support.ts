@@ -65,11 +65,11 @@ export class FaultyProvider<Reach extends CacheReach> implements CacheProvider<R
   readonly #inner: CacheProvider<Reach>;
 
   /** There when the wrapped one has its values at hand and `atHand` is set; `hold` cannot hold it. */
-  readonly getNow?: (key: string) => string | undefined;
+  readonly getNow?: (key: string, nowMs?: number) => string | undefined;
 
   constructor(inner: CacheProvider<Reach>, { atHand = false } = {}) {
     this.#inner = inner;
-    if (atHand) this.getNow = (key) => this.#passNow(() => inner.getNow?.(key));
+    if (atHand) this.getNow = (key, nowMs) => this.#passNow(() => inner.getNow?.(key, nowMs));
     this.name = inner.name;
     this.reach = inner.reach;
   }

@@ -56,9 +56,9 @@ export function describeSharedCacheProvider(name: string, open: () => Promise<Sh
         );
         const found = await claim("b");
         assert.ok(found.state === "found");
-        assert.deepEqual([found.kept.value, found.kept.bornMs], ["x\ny", granted.nowMs - 5_000]);
+        assert.deepEqual([found.kept.value.toString(), found.kept.bornMs], ["x\ny", granted.nowMs - 5_000]);
         assert.ok(found.kept.ageMs >= 5_000 && found.kept.ageMs < 15_000);
-        assert.deepEqual((await provider.find("k"))?.value, "x\ny");
+        assert.deepEqual((await provider.find("k"))?.value.toString(), "x\ny");
         const left = await raw.leftMs("k");
         assert.ok(left <= 55_000 && left > 45_000, "it is kept from its birth, not from its writing");
       },
@@ -107,7 +107,7 @@ export function describeSharedCacheProvider(name: string, open: () => Promise<Sh
         assert.equal((await claim("next")).state, "granted");
         await raw.delete("k:lease");
         await provider.invalidate("k");
-        assert.equal(await filled("new").then(async () => (await provider.find("k"))?.value), "new");
+        assert.equal(await filled("new").then(async () => (await provider.find("k"))?.value.toString()), "new");
       },
     );
 

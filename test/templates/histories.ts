@@ -181,7 +181,7 @@ export class World {
       await this.#clock.advance(1_000);
     }
     assert.ifError(this.#problem);
-    const left = (await this.#shared.find(key))?.value;
+    const left = (await this.#shared.find(key))?.value.toString();
     const current = this.#database.revision;
     assert.ok(left === undefined || decodeRevision(left)?.revisionId === current, `${left} is left, not ${current}`);
     for (const { store } of this.#members) {
@@ -246,10 +246,18 @@ export class World {
   }
 
   #checkRead(result: unknown, floor: number): void {
-    const text = /"revisionId":(\d+)/u.exec(JSON.stringify(result ?? "").replaceAll("\\", ""))?.[1];
+    // Values are bytes, of which JSON makes numbers.
+    const readable = JSON.stringify(result ?? "", (name, one: unknown) => (name === "value" ? textOf(one) : one));
+    const text = /"revisionId":(\d+)/u.exec(readable.replaceAll("\\", ""))?.[1];
     if (text === undefined || Number(text) >= floor) return;
     this.#problem ??= new Error(`revision ${text} was found after it had been deleted for ${floor}`);
   }
+}
+
+/** What JSON has made of bytes already, as text again. */
+function textOf(value: unknown): unknown {
+  const isBytes = typeof value === "object" && value !== null && "data" in value && Array.isArray(value.data);
+  return isBytes ? Buffer.from(value.data as number[]).toString() : value;
 }
 
 /** A store that accepts every fill: what plain cache-aside does. */

@@ -22,6 +22,8 @@ export class MemoryCacheProvider implements CacheProvider<"process"> {
   readonly reach = "process";
   readonly #values: LRUCache<string, string>;
   readonly #valueBytesMax: number;
+  /** While the library is called, what its caller's clock has shown. */
+  #nowMs: number | undefined;
   #closed = false;
   #evictions = 0;
   #refused = 0;
@@ -34,7 +36,7 @@ export class MemoryCacheProvider implements CacheProvider<"process"> {
       maxSize: limits.bytesMax,
       sizeCalculation: bytesOf,
       // The library takes a start of 0 for "never expires", and a moved clock may well begin at 0.
-      perf: { now: () => clock.monotonicMs() + 1 },
+      perf: { now: () => (this.#nowMs ?? clock.monotonicMs()) + 1 },
       // Any other resolution keeps the time it has read until a timer of the library's own fires.
       ttlResolution: 0,
       dispose: (_value, _key, reason) => {
@@ -47,8 +49,11 @@ export class MemoryCacheProvider implements CacheProvider<"process"> {
     return Promise.resolve(this.getNow(key));
   }
 
-  getNow(key: string): string | undefined {
-    return this.#values.get(key);
+  getNow(key: string, nowMs?: number): string | undefined {
+    this.#nowMs = nowMs;
+    const value = this.#values.get(key);
+    this.#nowMs = undefined;
+    return value;
   }
 
   set(key: string, value: string, ttlMs: number): Promise<void> {

@@ -1,79 +1,74 @@
+import type { Redis } from "ioredis";
+import type { Clock } from "../../runtime/clock.ts";
+import type { Kept } from "../contract.ts";
 import { storeError } from "./redis-errors.ts";
+import { keptOf } from "./redis-frame.ts";
 import type { RedisLink } from "./redis-link.ts";
+import { RedisTime } from "./redis-time.ts";
 
-/** A value and the time at which redis had it, by redis' clock. */
-export interface FoundAt {
-  readonly value: string | undefined;
-  readonly nowMs: number;
-}
-
-interface Waiting {
+interface Look {
   readonly key: string;
-  readonly resolve: (found: FoundAt) => void;
+  readonly resolve: (found: Kept | undefined) => void;
   readonly reject: (error: Error) => void;
 }
 
+/** Keys that one command asks for at most: redis does nothing else meanwhile. */
+const keysMax = 64;
+
 /**
- * Looks for values, and tells redis' time with them. Looks of one turn, as of requests that were woken together, are one write
- * with one question for the time, and have one budget: a write for each costs more than all the rest of a look.
+ * Looks for values, with their ages. Looks of one turn, as of requests that were woken together, are one command and have one budget:
+ * writing each of them costs more than all the rest of a look. What is no text to redis, as a list, is no value.
  */
 export class RedisFinds {
   readonly #link: RedisLink;
-  #waiting: Waiting[] = [];
+  readonly #clock: Clock;
+  readonly #time = new RedisTime();
+  #looks: Look[] = [];
 
-  constructor(link: RedisLink) {
+  constructor(link: RedisLink, clock: Clock) {
     this.#link = link;
+    this.#clock = clock;
   }
 
   /** @throws {CacheStoreError} as {@link RedisLink.run} does */
-  find(key: string): Promise<FoundAt> {
+  find(key: string): Promise<Kept | undefined> {
     return new Promise((resolve, reject) => {
       // No timer: a look on its own is not held up.
-      if (this.#waiting.length === 0) queueMicrotask(() => void this.#lookUp());
-      this.#waiting.push({ key, resolve, reject });
+      if (this.#looks.length === 0) queueMicrotask(() => this.#send());
+      this.#looks.push({ key, resolve, reject });
     });
   }
 
-  /** Never rejects. */
-  async #lookUp(): Promise<void> {
-    const looks = this.#waiting;
-    this.#waiting = [];
-    try {
-      await this.#link.run(async (client) => {
-        // First, so that each value is answered as soon as it is there. The age that follows from it counts from before the
-        // command was sent, and is right or a little too high all the same.
-        const time = client.time();
-        const ends = await Promise.allSettled([time, ...looks.map((look) => answer(look, client.get(look.key), time))]);
-        const failures = ends.flatMap((end) => (end.status === "rejected" ? [storeError(end.reason)] : []));
-        // What was refused to one is no failure of the others.
-        const failure = failures.find(({ isOutage }) => isOutage);
-        if (failure !== undefined) throw failure;
-      });
-    } catch (error) {
-      // Those that have their value know nothing of it.
-      for (const { reject } of looks) reject(storeError(error));
+  #send(): void {
+    const looks = this.#looks;
+    this.#looks = [];
+    for (let from = 0; from < looks.length; from += keysMax) {
+      void this.#lookUp(looks.length <= keysMax ? looks : looks.slice(from, from + keysMax));
     }
   }
-}
 
-/** Rejects as the look does. */
-async function answer(
-  { resolve, reject }: Waiting,
-  get: Promise<string | null>,
-  time: Promise<unknown>,
-): Promise<void> {
-  try {
-    const [value, now] = await Promise.all([get, time]);
-    resolve({ value: value ?? undefined, nowMs: msOf(now) });
-  } catch (error) {
-    const failure = storeError(error);
-    reject(failure);
-    throw failure;
+  /** Never rejects. */
+  async #lookUp(looks: readonly Look[]): Promise<void> {
+    try {
+      const { values, nowMs } = await this.#read(looks.map(({ key }) => key));
+      for (const [index, { resolve }] of looks.entries()) {
+        const framed = values[index];
+        resolve(framed === null || framed === undefined ? undefined : keptOf(framed, nowMs));
+      }
+    } catch (error) {
+      const failure = storeError(error);
+      for (const { reject } of looks) reject(failure);
+    }
   }
-}
 
-/** Seconds and microseconds, as TIME tells them. */
-function msOf(time: unknown): number {
-  const [seconds, microseconds] = Array.isArray(time) ? time.map(Number) : [];
-  return Number(seconds) * 1000 + Math.ceil(Number(microseconds) / 1000);
+  /** The values, and redis' time when they were asked for or later. */
+  async #read(keys: string[]): Promise<{ readonly values: readonly (Buffer | null)[]; readonly nowMs: number }> {
+    const sentMs = this.#clock.monotonicMs();
+    const { epoch } = this.#link;
+    const nowMs = this.#time.at(sentMs, epoch);
+    const get = (client: Redis): Promise<(Buffer | null)[]> => client.mgetBuffer(keys);
+    if (nowMs !== undefined) return { values: await this.#link.run(get), nowMs };
+    const [time, values] = await this.#link.run((client) => Promise.all([client.time(), get(client)]));
+    return { values, nowMs: this.#time.learn(time, sentMs, epoch) };
+  }
 }

@@ -43,7 +43,6 @@ export class RedisLink {
   readonly #client: Redis;
   #state: "starting" | "serving" | "without" | "closed" = "starting";
   #faults = 0;
-  /** Counts the times of serving: a command of an earlier one says nothing about this one. */
   #epoch = 0;
   #pinging = false;
   #servingSinceMs = 0;
@@ -69,6 +68,11 @@ export class RedisLink {
 
   get serving(): boolean {
     return this.#state === "serving" && this.#client.status === "ready";
+  }
+
+  /** Counts the times of serving: what was learned in an earlier one says nothing about this one. */
+  get epoch(): number {
+    return this.#epoch;
   }
 
   get closed(): boolean {

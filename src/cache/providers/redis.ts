@@ -3,8 +3,9 @@ import type { Clock } from "../../runtime/clock.ts";
 import type { Logger } from "../../runtime/logging.ts";
 import type { CacheHealth, Claim, ClaimRequest, Fill, Kept, SharedCacheProvider } from "../contract.ts";
 import { RedisFinds } from "./redis-finds.ts";
+import { keptOf } from "./redis-frame.ts";
 import { type RedisChange, RedisLink } from "./redis-link.ts";
-import { backwardsMsMax, claimScript, fillScript, releaseScript, renewScript } from "./redis-scripts.ts";
+import { claimScript, fillScript, releaseScript, renewScript } from "./redis-scripts.ts";
 
 export interface RedisCacheOptions {
   readonly url: string;
@@ -44,7 +45,7 @@ export class RedisCacheProvider implements SharedCacheProvider {
         onChange?.(change);
       },
     });
-    this.#finds = new RedisFinds(this.#link);
+    this.#finds = new RedisFinds(this.#link, clock);
   }
 
   async get(key: string): Promise<string | undefined> {
@@ -92,21 +93,21 @@ export class RedisCacheProvider implements SharedCacheProvider {
     return Promise.resolve();
   }
 
-  async find(key: string): Promise<Kept | undefined> {
-    if (this.#link.closed) return undefined;
-    const { value, nowMs } = await this.#finds.find(key);
-    return value === undefined ? undefined : keptOf(value, nowMs);
+  find(key: string): Promise<Kept | undefined> {
+    return this.#link.closed ? Promise.resolve(undefined) : this.#finds.find(key);
   }
 
   async claim(key: string, { token, leaseMs, knownBornMs, maxAgeMs }: ClaimRequest): Promise<Claim> {
     const args = [token, leaseMs, knownBornMs ?? "", maxAgeMs];
-    const claim = (client: Redis): Promise<unknown> => client.eval(claimScript, 2, key, leaseOf(key), ...args);
+    const claim = (client: Redis): Promise<unknown> =>
+      client.callBuffer("eval", claimScript, 2, key, leaseOf(key), ...args);
     // A claim that redis grants when nobody waits for it any more would be a lease without a holder.
     const takeBack = (client: Redis): Promise<unknown> => client.eval(releaseScript, 1, leaseOf(key), token, 0);
-    const [state, now, value] = list(await this.#link.run(claim, takeBack));
+    const [word, now, value] = list(await this.#link.run(claim, takeBack));
+    const state = String(word);
     const nowMs = Number(now);
     if (state === "granted") return { state, nowMs };
-    const kept = state === "found" && typeof value === "string" ? keptOf(value, nowMs) : undefined;
+    const kept = state === "found" && Buffer.isBuffer(value) ? keptOf(value, nowMs) : undefined;
     if (kept !== undefined) return { state: "found", kept };
     return { state: state === "failed" ? "failed" : "held" };
   }
@@ -150,16 +151,6 @@ export class RedisCacheProvider implements SharedCacheProvider {
 /** The name of the lease under which a key is computed. */
 function leaseOf(key: string): string {
   return `${key}:lease`;
-}
-
-/** Undefined for what was not written by `fill`, and for what comes from the future: it is computed again. */
-function keptOf(framed: string, nowMs: number): Kept | undefined {
-  const end = framed.indexOf("\n");
-  const born = framed.slice(0, Math.max(0, end));
-  if (!/^\d{1,15}$/u.test(born)) return undefined;
-  const bornMs = Number(born);
-  if (nowMs - bornMs < -backwardsMsMax) return undefined;
-  return { value: framed.slice(end + 1), bornMs, ageMs: Math.max(0, nowMs - bornMs) };
 }
 
 function list(reply: unknown): readonly unknown[] {
