@@ -4,6 +4,7 @@ import {
   composeAnalytics,
   composeListener,
   composeMaintenance,
+  composeReplica,
   composeTemplates,
   composeWorker,
   openConfiguredCaches,
@@ -92,6 +93,11 @@ async function start(options: AppOptions, started: Service[], stop: () => Promis
   else await requireMigrated(pool);
   await adoptCluster(pool, options.logger);
   const analyticsPool = openPool(options, started, { connectionString, role: "analytics" });
+  const { analyticsReplicaUrl } = config.database;
+  const replicaPool =
+    analyticsReplicaUrl === ""
+      ? undefined
+      : openPool(options, started, { connectionString: analyticsReplicaUrl, role: "analytics replica" });
   const wakeUps = new WakeUps(pool, clock, logger);
   const outcomes = new Outcomes(pool, clock, logger);
   const metrics = createMetrics();
@@ -101,7 +107,8 @@ async function start(options: AppOptions, started: Service[], stop: () => Promis
     onStop("wake-ups", () => wakeUps.close()),
     onStop("outcomes", () => outcomes.close()),
   );
-  const parts: Parts = { config, logger, metrics, pool, analyticsPool, caches, wakeUps, outcomes };
+  const replica = composeReplica({ config, logger, metrics }, replicaPool);
+  const parts: Parts = { config, logger, metrics, pool, analyticsPool, replica, caches, wakeUps, outcomes };
 
   const keys = new CacheKeys(config.common.cache.keyPrefix);
   // The API's view of the engine's pool; workers and chores have patience of their own.
@@ -123,7 +130,7 @@ async function start(options: AppOptions, started: Service[], stop: () => Promis
   }
   let http: HttpServer | undefined;
   if (options.serve === true) {
-    const health = (): Promise<HealthReport> => checkHealth(pool, caches);
+    const health = (): Promise<HealthReport> => checkHealth(pool, caches, replica);
     http = createHttpServer({
       ...config.http,
       analytics,

@@ -56,6 +56,31 @@ export async function readSlowSteps(sql: Sql, parameters: BottleneckParameters, 
   );
 }
 
+/** The same steps with what runs of them at `now`, which another snapshot than theirs may tell. */
+export async function renewRunning(sql: Sql, steps: readonly SlowStep[], now: Timestamp): Promise<SlowStep[]> {
+  if (steps.length === 0) return [];
+  // In the words of tasker.step_figures.
+  const rows = await sql.query<Pick<SlowStep, "running_count" | "oldest_running_seconds">>({
+    text: `with wanted as (
+        select w.place, i.id from unnest($1::text[], $2::text[], $3::text[], $4::text[])
+            with ordinality w(namespace_name, task_name, version, step_name, place)
+          left join tasker.analytics_identities i using (namespace_name, task_name, version, step_name)),
+      running as (
+        select named_step_id, count(*) as n, extract(epoch from greatest($5::timestamptz - min(started_at), interval '0'))::double precision as oldest
+          from tasker.workflow_steps where state = 'in_progress' and named_step_id = any (array(select id from wanted))
+          group by named_step_id)
+      select coalesce(r.n, 0) as running_count, r.oldest as oldest_running_seconds
+        from wanted w left join running r on r.named_step_id = w.id order by w.place`,
+    values: [
+      ...(["namespace_name", "task_name", "version", "step_name"] as const).map((name) =>
+        steps.map((step) => step[name]),
+      ),
+      now,
+    ],
+  });
+  return steps.map((step, index) => ({ ...step, ...rows[index] }));
+}
+
 type SlowTaskRow = Omit<SlowTask, "p50_duration_seconds" | "p95_duration_seconds" | "p99_duration_seconds"> & {
   readonly percentiles: readonly (number | null)[] | null;
 };

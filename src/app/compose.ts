@@ -2,6 +2,7 @@ import { AnalyticsQueryService } from "../analytics/analytics-query-service.ts";
 import { AnalyticsService } from "../analytics/analytics-service.ts";
 import { criticalPathChore } from "../analytics/critical-path.ts";
 import { foldChore, partitionsChore } from "../analytics/fold.ts";
+import { AnalyticsReplica } from "../analytics/replica.ts";
 import { type Caches, openCaches } from "../cache/caches.ts";
 import { exposeCacheFigures } from "../cache/figures.ts";
 import type { CacheKeys } from "../cache/keys.ts";
@@ -18,7 +19,7 @@ import { openListener } from "../postgres/listener.ts";
 import type { Database } from "../postgres/sql.ts";
 import { systemClock as clock } from "../runtime/clock.ts";
 import type { Service } from "../runtime/lifecycle.ts";
-import type { Logger } from "../runtime/logging.ts";
+import { type Logger, silentLogger } from "../runtime/logging.ts";
 import type { Metrics } from "../runtime/metrics.ts";
 import type { TaskHandlerRegistry } from "../templates/task-handler-registry.ts";
 import { TemplateStore } from "../templates/template-store.ts";
@@ -31,6 +32,7 @@ export interface Parts {
   readonly metrics: Metrics;
   readonly pool: Database;
   readonly analyticsPool: Database;
+  readonly replica: AnalyticsReplica | undefined;
   readonly caches: Caches;
   readonly wakeUps: WakeUps;
   readonly outcomes: Outcomes;
@@ -53,8 +55,24 @@ export function openConfiguredCaches(config: Config, logger: Logger, metrics: Me
   return caches;
 }
 
+/** @param pool the replica's own; without one there is no replica */
+export function composeReplica(
+  { config, logger, metrics }: Pick<Parts, "config" | "logger" | "metrics">,
+  pool: Database | undefined,
+): AnalyticsReplica | undefined {
+  if (pool === undefined) return undefined;
+  return new AnalyticsReplica({
+    // Of its outages the replica itself says what comes of them.
+    database: breakerDatabase(pool, { name: "analytics replica", clock, logger: silentLogger }),
+    maxLagSeconds: config.database.analyticsReplicaMaxLagSeconds,
+    clock,
+    logger,
+    metrics,
+  });
+}
+
 export function composeAnalytics(
-  { config, logger, metrics, pool, analyticsPool, caches }: Parts,
+  { config, logger, metrics, pool, analyticsPool, replica, caches }: Parts,
   keys: CacheKeys,
 ): AnalyticsService {
   const {
@@ -66,6 +84,7 @@ export function composeAnalytics(
   return new AnalyticsService({
     queries: new AnalyticsQueryService({
       database: breakerDatabase(analyticsPool, { name: "analytics", clock, logger }),
+      replica,
       enginePool: () => pool.usage(),
       thresholds: { errorRate, poolUtilization, slowStepSeconds },
     }),
@@ -75,8 +94,8 @@ export function composeAnalytics(
     clock,
     logger,
     metrics: recordCacheMetrics(metrics),
-    // An answer is a handful of statements, each with its own timeout.
-    computeTimeoutMs: config.database.analyticsStatementTimeoutMs * 2,
+    // An answer is a handful of statements, each with its own timeout; one of them a replica may let pass in vain.
+    computeTimeoutMs: config.database.analyticsStatementTimeoutMs * (replica === undefined ? 2 : 3),
     freshness: {
       ttlMs: cache.analyticsTtlSeconds * 1000,
       staleWhileRevalidateMs: cache.staleWhileRevalidateSeconds * 1000,

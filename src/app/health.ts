@@ -1,18 +1,40 @@
+import type { AnalyticsReplica } from "../analytics/replica.ts";
 import type { Caches } from "../cache/caches.ts";
 import { cacheChecks } from "../cache/health-checks.ts";
-import type { HealthReport } from "../http/options.ts";
+import type { HealthCheck, HealthReport } from "../http/options.ts";
 import type { Database } from "../postgres/sql.ts";
 
 /** Looks after everything this process depends on. */
-export async function checkHealth(database: Database, caches: Caches): Promise<HealthReport> {
+export async function checkHealth(
+  database: Database,
+  caches: Caches,
+  replica: AnalyticsReplica | undefined,
+): Promise<HealthReport> {
   const reachable = await database.query({ text: "select 1" }).then(
     () => true,
     () => false,
   );
   const checks = [
     { name: "database", healthy: reachable, detail: { pool: database.usage() } },
+    ...replicaChecks(replica),
     ...cacheChecks(await caches.health()),
   ];
-  // The cache is best effort: without it everything works.
+  // The replica and the cache are best effort: without them everything works.
   return { healthy: reachable, checks };
+}
+
+/** What the last reading said: a replica that is slow to answer must not make this process look sick. */
+function replicaChecks(replica: AnalyticsReplica | undefined): HealthCheck[] {
+  if (replica === undefined) return [];
+  const { serving, lagSeconds, reason, since } = replica.health();
+  return [
+    {
+      name: "analytics replica",
+      healthy: serving,
+      detail: {
+        ...(lagSeconds === undefined ? {} : { lag_seconds: lagSeconds }),
+        ...(reason === undefined ? {} : { reason, serving_from_primary_since: since }),
+      },
+    },
+  ];
 }

@@ -27,11 +27,16 @@ export async function openEmbedded(
   return embedded;
 }
 
-/** Opens the pool of one role; the two never take each other's connections. */
+export interface PoolOptions {
+  readonly connectionString: string;
+  readonly role: "engine" | "analytics" | "analytics replica";
+}
+
+/** Opens the pool of one role; no two take each other's connections. */
 export function openPool(
   { config, logger }: StorageOptions,
   started: Service[],
-  { connectionString, role }: { readonly connectionString: string; readonly role: "engine" | "analytics" },
+  { connectionString, role }: PoolOptions,
 ): Database {
   const { database } = config;
   const pool = openDatabase({

@@ -16,9 +16,10 @@ const prefix = "TASKER_";
 const otherVariables = ["TASKER_ENV", "TASKER_CONFIG"];
 const testPrefix = "TASKER_TEST_";
 
-/** Variables that other tools read too. */
+/** Variables without our prefix: other tools read them too, or they stand beside one that others read. */
 const commonVariables = [
   ["DATABASE_URL", "database.url"],
+  ["ANALYTICS_REPLICA_URL", "database.analytics_replica_url"],
   ["REDIS_URL", "common.cache.redis.url"],
 ] as const;
 

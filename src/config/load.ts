@@ -174,11 +174,25 @@ function describe(value: unknown): string {
 }
 
 /** What is right key by key and wrong together. */
-function contradictions({ worker }: Config): string[] {
-  if (worker.leaseRenewMs * 2 <= worker.leaseMs) return [];
+function contradictions({ worker, database, maintenance }: Config): string[] {
+  const problems: string[] = [];
   // One renewal may come late or fail without the lease being lost.
-  return [
-    `worker.lease_renew_ms (${worker.leaseRenewMs}) must be at most half of worker.lease_ms (${worker.leaseMs}); ` +
-      "a lease must survive one missed renewal",
-  ];
+  if (worker.leaseRenewMs * 2 > worker.leaseMs) {
+    problems.push(
+      `worker.lease_renew_ms (${worker.leaseRenewMs}) must be at most half of worker.lease_ms (${worker.leaseMs}); ` +
+        "a lease must survive one missed renewal",
+    );
+  }
+  if (database.analyticsReplicaUrl === "") return problems;
+  if (database.url === "") {
+    problems.push("database.analytics_replica_url needs database.url; the embedded server has no replica");
+  }
+  // The fold is the heart that beats: between two of its runs the replica seems to lag by that time.
+  if (database.analyticsReplicaMaxLagSeconds * 1000 < maintenance.foldIntervalMs * 2) {
+    problems.push(
+      `database.analytics_replica_max_lag_seconds (${database.analyticsReplicaMaxLagSeconds}) must be at least twice ` +
+        `maintenance.fold_interval_ms (${maintenance.foldIntervalMs}); lag is measured by what each fold writes`,
+    );
+  }
+  return problems;
 }

@@ -22,6 +22,12 @@ export const schema = {
     idle_in_transaction_timeout_ms: integer(60_000, { min: 1000, max: day }),
     analytics_max_connections: integer(2, { min: 1, max: 1000 }),
     analytics_statement_timeout_ms: integer(10_000, { min: 100, max: hour }),
+    analytics_replica_url: text("", {
+      expected: 'a connection URL "postgres://user:password@host:5432/database", or "" for none',
+      pattern: /^$|^postgres(ql)?:\/\//u,
+      secret: true,
+    }),
+    analytics_replica_max_lag_seconds: integer(30, { min: 1, max: 3600 }),
   },
   http: {
     host: text("127.0.0.1", { expected: "a host name or an address to listen on", pattern: /^[^\s/@]{1,253}$/u }),

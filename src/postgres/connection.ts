@@ -41,6 +41,11 @@ export class CheckedOutConnection implements Sql {
     }
   }
 
+  /** True when nothing more should be asked of it: it was lost, or its state is not known. */
+  get isUnusable(): boolean {
+    return this.#discard || this.#lost !== undefined;
+  }
+
   /** Ends the connection at its release, because its state is not known. */
   discard(): void {
     this.#discard = true;
@@ -55,7 +60,7 @@ export class CheckedOutConnection implements Sql {
   /** Gives the connection back. One that was lost or is still inside of a transaction is closed instead. */
   release(): void {
     this.#client.off("error", this.#onError);
-    this.#client.release(this.#discard || this.#lost !== undefined || this.#client.getTransactionStatus() !== "I");
+    this.#client.release(this.isUnusable || this.#client.getTransactionStatus() !== "I");
   }
 
   /** `pg` says only that the client is not queryable; what the server said when it ended the session is the reason. */

@@ -52,6 +52,8 @@ function beginText({ isolation, readOnly }: TransactionOptions): string {
 }
 
 async function rollback(connection: CheckedOutConnection): Promise<void> {
+  // Whoever waited in vain for one answer should not have to wait for another. The connection is closed at its release.
+  if (connection.isUnusable) return;
   try {
     await connection.query({ text: "rollback" });
   } catch {

@@ -46,6 +46,12 @@ export interface Metrics {
   readonly cacheServing: Gauge<"provider" | "context">;
   /** Time to compute an analytics answer from the database. */
   readonly analyticsComputeSeconds: Histogram<"resource">;
+  /** Answers that the replica gave. */
+  readonly analyticsReplicaAnswers: Counter;
+  /** Answers that the primary gave instead of the replica, by reason. */
+  readonly analyticsReplicaFallbacks: Counter<"reason">;
+  /** How far the replica was behind when it was asked last. */
+  readonly analyticsReplicaLagSeconds: Gauge;
   /** `route` is the route's pattern, never the path that was asked: paths are unbounded. */
   readonly httpRequests: Counter<"route" | "status">;
   /** Answers that were compressed, by content coding and by whether that went well. */
@@ -109,6 +115,19 @@ export function createMetrics(): Metrics {
       "Time to compute an analytics answer from the database",
       computeBucketsSeconds,
       ["resource"],
+    ),
+    analyticsReplicaAnswers: factory.counter(
+      "tasker_analytics_replica_answers_total",
+      "Analytics answers that the replica gave",
+    ),
+    analyticsReplicaFallbacks: factory.counter(
+      "tasker_analytics_replica_fallbacks_total",
+      "Analytics answers that the primary gave instead of the replica",
+      ["reason"],
+    ),
+    analyticsReplicaLagSeconds: factory.gauge(
+      "tasker_analytics_replica_lag_seconds",
+      "How far the replica was behind when it was asked last",
     ),
     httpRequests: factory.counter("tasker_http_requests_total", "HTTP requests by route and status", [
       "route",

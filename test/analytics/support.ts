@@ -8,6 +8,7 @@ import {
   defaultPerformance,
   type PerformanceParameters,
 } from "../../src/analytics/parameters.ts";
+import type { AnalyticsReplica } from "../../src/analytics/replica.ts";
 import type { Database } from "../../src/postgres/sql.ts";
 import { foldAll, type Graph, register, type TemplateOptions, type TestTemplate } from "../support/engine.ts";
 
@@ -27,11 +28,16 @@ export function within(template: TestTemplate): { readonly namespace: string } {
 export interface Surroundings {
   readonly poolUsed?: number;
   readonly poolMax?: number;
+  readonly replica?: AnalyticsReplica;
 }
 
-export function analyticsOf(db: Database, { poolUsed = 0, poolMax = 10 }: Surroundings = {}): AnalyticsQueryService {
+export function analyticsOf(
+  db: Database,
+  { poolUsed = 0, poolMax = 10, replica }: Surroundings = {},
+): AnalyticsQueryService {
   return new AnalyticsQueryService({
     database: db,
+    replica,
     enginePool: () => ({ used: poolUsed, max: poolMax, waiting: 0 }),
     thresholds: { errorRate: 0.2, poolUtilization: 0.8, slowStepSeconds: 30 },
   });

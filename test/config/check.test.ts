@@ -83,11 +83,16 @@ describe("config check", () => {
 
   test("hides passwords, wherever a value got them from", async (t) => {
     const toml = '[common.cache.redis]\nurl = "rediss://app:${PASSWORD}@cache:6380"\n';
-    const env = { PASSWORD: "hunter2", DATABASE_URL: "postgres://app:hunter2@db/tasker?sslpassword=hunter2" };
+    const env = {
+      PASSWORD: "hunter2",
+      DATABASE_URL: "postgres://app:hunter2@db/tasker?sslpassword=hunter2",
+      ANALYTICS_REPLICA_URL: "postgres://app:hunter2@standby/tasker",
+    };
     for (const json of [false, true]) {
       const { out, err } = await check(t, { toml, env, json });
       assert.doesNotMatch(out + err, /hunter2/u);
       assert.match(out, /postgres:\/\/app:\*\*\*@db\/tasker/u);
+      assert.match(out, /postgres:\/\/app:\*\*\*@standby\/tasker/u);
       assert.match(out, /rediss:\/\/app:\*\*\*@cache:6380/u);
     }
   });

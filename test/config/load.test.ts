@@ -128,6 +128,32 @@ test("DATABASE_URL sets the database, TASKER_DATABASE_URL wins over it, and an e
   assert.equal(urlWith({ TASKER_DATABASE_URL: "" }), "");
 });
 
+test("ANALYTICS_REPLICA_URL sets the replica, which needs a database and a heart that beats more often than its bound", (t) => {
+  const url = "postgres://app:hunter2@standby/x";
+  const both = { DATABASE_URL: "postgres://db/x", ANALYTICS_REPLICA_URL: url };
+  assert.equal(loadConfig({ env: both }).database.analyticsReplicaUrl, url);
+  const own = { ...both, TASKER_DATABASE_ANALYTICS_REPLICA_URL: "" };
+  assert.equal(loadConfig({ env: own }).database.analyticsReplicaUrl, "");
+  const embedded = problemOf(() => loadConfig({ env: { ANALYTICS_REPLICA_URL: url } }));
+  assert.match(embedded, /database\.analytics_replica_url needs database\.url; the embedded server has no replica/u);
+  const slow = { "tasker.toml": "[maintenance]\nfold_interval_ms = 15001\n" };
+  assert.match(
+    problemOf(() => load(t, slow, { env: both })),
+    /replica_max_lag_seconds \(30\) must be at least twice maintenance\.fold_interval_ms \(15001\)/u,
+  );
+  assert.equal(load(t, slow, { env: own }).maintenance.foldIntervalMs, 15_001);
+  const wrong = problemOf(() => loadConfig({ env: { ...both, ANALYTICS_REPLICA_URL: "hunter2" } }));
+  assert.match(wrong, /database\.analytics_replica_url .*expected a connection URL/u);
+  assert.doesNotMatch(wrong, /hunter2/u);
+  for (const seconds of ["0", "3601"]) {
+    const env = { TASKER_DATABASE_ANALYTICS_REPLICA_MAX_LAG_SECONDS: seconds };
+    assert.match(
+      problemOf(() => loadConfig({ env })),
+      /an integer from 1 to 3600/u,
+    );
+  }
+});
+
 test("unknown sections, keys and variables are refused with what was probably meant", (t) => {
   const problems = problemsOf(() =>
     load(t, {

@@ -209,14 +209,21 @@ describe("a caller's own client", () => {
 });
 
 test("a server that is gone without a word costs a statement its timeout, and the pool goes on", async (t) => {
-  const proxy = await startProxy(t, { port: Number(new URL(url).port) });
+  let heard = "";
+  const hear = () => (bytes: Buffer) => void (heard += bytes.toString("latin1"));
+  const proxy = await startProxy(t, { port: Number(new URL(url).port) }, { hear });
   const through = new URL(url);
   through.host = `127.0.0.1:${proxy.port}`;
   const db = open(t, { connectionString: through.href, max: 1, statementTimeoutMs: 100 });
   await db.query({ text: "select 1" });
-  proxy.blackHole();
-  const lost: unknown = await db.transaction((sql) => sql.query({ text: "select 1" })).catch((error: unknown) => error);
+  const work = db.transaction((sql) => {
+    proxy.blackHole();
+    return sql.query({ text: "select 1" });
+  });
+  const lost: unknown = await work.catch((error: unknown) => error);
   assert.ok(isTransient(lost), String(lost));
+  assert.match(heard, /begin.*select 1/su);
+  assert.doesNotMatch(heard, /rollback/u, "it is not waited for once more");
   proxy.pass();
   assert.deepEqual(await db.query({ text: "select 2 as n" }), [{ n: 2 }]);
 });

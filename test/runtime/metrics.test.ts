@@ -12,6 +12,9 @@ test("what is recorded is exposed in the format of Prometheus", async () => {
   metrics.analyticsComputeSeconds.observe(0.3, { resource: "performance" });
   metrics.httpRequests.add(1, { route: "/v1/tasks", status: "200" });
   metrics.foldRows.add(1000);
+  metrics.analyticsReplicaAnswers.add(4);
+  metrics.analyticsReplicaFallbacks.add(1, { reason: "lag" });
+  metrics.analyticsReplicaLagSeconds.set(2.5);
   metrics.defaultPartitionRows.set(7);
   const { contentType, body } = await metrics.exposition();
   assert.match(contentType, /^text\/plain/u);
@@ -23,6 +26,9 @@ test("what is recorded is exposed in the format of Prometheus", async () => {
     'tasker_analytics_compute_seconds_bucket{le="0.5",resource="performance"} 1',
     'tasker_http_requests_total{route="/v1/tasks",status="200"} 1',
     "tasker_fold_rows_total 1000",
+    "tasker_analytics_replica_answers_total 4",
+    'tasker_analytics_replica_fallbacks_total{reason="lag"} 1',
+    "tasker_analytics_replica_lag_seconds 2.5",
     "tasker_default_partition_rows 7",
   ]) {
     assert.ok(body.split("\n").includes(line), `${line} is missing in\n${body}`);

@@ -42,19 +42,22 @@ export async function startTestCluster(): Promise<TestCluster> {
   };
 }
 
-/** $0 is the folder; the cluster may live where the file `location` says. */
+/** $0 is the folder, which holds those of the clusters; a cluster may live where the file `location` says. */
 const cleanUp = `
   read -r _
-  home=$(cat "$0/postgres/location" || echo "$0/postgres")
-  kill -INT "$(head -n 1 "$home/cluster/data/postmaster.pid")"
-  sleep 1; rm -rf "$0" "$home"
-  sleep 5; rm -rf "$0" "$home"`;
+  for asked in "$0"/*/; do
+    home=$(cat "$asked/location" || echo "$asked")
+    set -- "$@" "$home"
+    kill -INT "$(head -n 1 "$home/cluster/data/postmaster.pid")"
+  done
+  sleep 1; rm -rf "$0" "$@"
+  sleep 5; rm -rf "$0" "$@"`;
 
 /**
- * A shell that stops the server and removes its folder when this process has ended without doing so: killed by a time-out or by
- * Ctrl-C, or a single file of tests, which just ends. The end of its input tells it.
+ * A shell that stops the servers in a folder and removes it when this process has ended without doing so: killed by a time-out
+ * or by Ctrl-C, or a single file of tests, which just ends. The end of its input tells it.
  */
-function startJanitor(folder: string): ChildProcess {
+export function startJanitor(folder: string): ChildProcess {
   const options = { cwd: "/", detached: true, stdio: ["pipe", "ignore", "ignore"] } satisfies SpawnOptions;
   const janitor = spawn("/bin/sh", ["-c", cleanUp, folder], options);
   janitor.unref();

@@ -116,6 +116,7 @@ export class TestProcess {
 /** A configuration of the machine that runs the tests must not decide what they see. */
 function cleanEnvironment(): NodeJS.ProcessEnv {
   const entries = Object.entries(process.env);
-  const ours = /^(?:TASKER_|DATABASE_URL$|NO_COLOR$|FORCE_COLOR$|NODE_OPTIONS$|NODE_TEST_CONTEXT$)/u;
+  const ours =
+    /^(?:TASKER_|DATABASE_URL$|ANALYTICS_REPLICA_URL$|NO_COLOR$|FORCE_COLOR$|NODE_OPTIONS$|NODE_TEST_CONTEXT$)/u;
   return Object.fromEntries(entries.filter(([name]) => !ours.test(name)));
 }
