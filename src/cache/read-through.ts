@@ -18,6 +18,7 @@ export interface ReadThroughOptions {
   readonly fleet?: FleetCache | undefined;
   /** What is computed, in a word, for errors. */
   readonly resource: string;
+  /** The clock of `cache` and `fleet`. Its monotonic time tells ages: `elapsedClock` for a machine that may sleep. */
   readonly clock: Clock;
   readonly metrics: CacheMetrics;
   readonly logger: Logger;

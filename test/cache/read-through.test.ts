@@ -4,6 +4,9 @@ import { ConstrainedCacheProvider } from "../../src/cache/constraints.ts";
 import { encodeEnvelope, entityTag } from "../../src/cache/envelope.ts";
 import { noneCacheProvider } from "../../src/cache/providers/none.ts";
 import { ReadThrough } from "../../src/cache/read-through.ts";
+import { elapsedClock } from "../../src/runtime/clock.ts";
+import { ManualClock } from "../support/clock.ts";
+import { sleepyClock } from "../support/sleepy-clock.ts";
 import { readThroughSystem as setup, unheard } from "./support.ts";
 
 const computedAt = "2026-01-01T00:00:00.000000Z";
@@ -52,6 +55,20 @@ describe("reading through the cache", () => {
     await clock.advance(1);
     assert.equal(await cache.peek("k"), undefined);
     assert.equal((await readNow("new")).status, "miss");
+  });
+
+  test("counts the time for which the machine slept, in the age and in what it is worth", async () => {
+    const machine = new ManualClock();
+    const sleepy = sleepyClock(machine);
+    const { readNow, source } = setup({ clock: elapsedClock(sleepy.clock) }, { machine });
+    await readNow("evening");
+    sleepy.sleep(30_000);
+    const later = await readNow("never");
+    assert.deepEqual([later.status, later.ageMs], ["hit", 30_000]);
+    sleepy.sleep(8 * 3_600_000);
+    const morning = await readNow("morning");
+    assert.deepEqual([morning.status, morning.ageMs, morning.body.toString()], ["miss", 0, "morning"]);
+    assert.equal(source.asked, 2);
   });
 
   test("answers, and keeps nothing, when computing takes longer than the answer may be old", async () => {
