@@ -47,7 +47,7 @@ export class RedisLink {
   #state: "starting" | "serving" | "without" | "closed" = "starting";
   #faults = 0;
   /**
-   * Of writes in a row, whatever reads and new connections were between: a server may hold up writes alone (`CLIENT PAUSE WRITE`, a
+   * Of writes in a row that were not answered in time, whatever reads and new connections were between: a server may hold up writes alone (`CLIENT PAUSE WRITE`, a
    * failover). Only a write that is answered ends the row.
    */
   #writeFaults = 0;
@@ -198,7 +198,7 @@ export class RedisLink {
       return;
     }
     this.#faults += 1;
-    if (kind === "write") this.#writeFaults += 1;
+    if (kind === "write" && failure.reason === "timeout") this.#writeFaults += 1;
     this.#counts.faults += 1;
     this.#refusedKeys = refusedKeys ?? [];
     // A cluster's reply is no accident that the next command may be spared.

@@ -137,10 +137,12 @@ export class RedisCacheProvider implements SharedCacheProvider {
   /** Resolves to the number of values that went. A lease is none. */
   async #deleteAll(keys: readonly string[]): Promise<number> {
     const [values, leases] = [keys.filter((key) => !isLease(key)), keys.filter(isLease)];
-    const gone = await this.#link.write((client) =>
-      Promise.all([values, leases].map((some) => (some.length === 0 ? 0 : client.unlink(...some)))),
-    );
-    return gone[0] ?? 0;
+    const [gone] = await this.#link.write((client) => {
+      const unlink = (some: readonly string[]): Promise<number> =>
+        some.length === 0 ? Promise.resolve(0) : client.unlink(...some);
+      return Promise.all([unlink(values), unlink(leases)]);
+    });
+    return gone;
   }
 
   /** One line for each change. A host application may bring its own logger; one that throws must not end the connection. */
