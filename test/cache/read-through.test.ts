@@ -172,12 +172,29 @@ describe("a cache that fails", () => {
   test("a write that never ends delays no answer, and is not waited for beyond the deadline", async () => {
     const { readNow, read, provider, source, clock } = setup();
     provider.hold = (operation) => (operation === "set" ? new Promise(() => undefined) : Promise.resolve());
-    assert.equal((await readNow("1", "k", { ttlMs: 5_000 })).status, "miss");
-    await clock.advance(5_001);
+    provider.broken.add("get");
+    assert.equal((await readNow("1", "k", { ttlMs: 20_000 })).status, "miss");
+    await clock.advance(9_999);
     // The flight has landed and still waits for its write: whoever misses joins it.
-    assert.equal((await read("k", { ttlMs: 5_000 })).status, "coalesced");
-    await clock.advance(4_999);
-    assert.equal((await readNow("2", "k", { ttlMs: 5_000 })).body.toString(), "2");
+    assert.equal((await read("k", { ttlMs: 20_000 })).status, "coalesced");
+    await clock.advance(1);
+    assert.equal((await readNow("2", "k", { ttlMs: 20_000 })).body.toString(), "2");
+    assert.equal(source.asked, 2);
+  });
+
+  test("a write that never ends makes nobody share an answer that is older than it may be", async () => {
+    const { readNow, read, provider, source, clock } = setup();
+    provider.hold = (operation) => (operation === "set" ? new Promise(() => undefined) : Promise.resolve());
+    const freshness = { ttlMs: 3_000, staleWhileRevalidateMs: 2_000 };
+    await readNow("1", "k", freshness);
+    provider.broken.add("get");
+    await clock.advance(5_000);
+    const last = await read("k", freshness);
+    assert.deepEqual([last.status, last.ageMs], ["coalesced", 5_000]);
+    await clock.advance(1);
+    const [next, shared] = [readNow("2", "k", freshness), read("k", freshness)];
+    assert.deepEqual([(await next).body.toString(), (await next).ageMs], ["2", 0]);
+    assert.equal((await shared).body.toString(), "2");
     assert.equal(source.asked, 2);
   });
 
