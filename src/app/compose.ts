@@ -17,13 +17,16 @@ import { noticeChannel, parseNotice, type WakeUps } from "../engine/wake-ups.ts"
 import { breakerDatabase } from "../postgres/breaker.ts";
 import { openListener } from "../postgres/listener.ts";
 import type { Database } from "../postgres/sql.ts";
-import { systemClock as clock } from "../runtime/clock.ts";
+import { elapsedClock, systemClock as clock } from "../runtime/clock.ts";
 import type { Service } from "../runtime/lifecycle.ts";
 import { type Logger, silentLogger } from "../runtime/logging.ts";
 import type { Metrics } from "../runtime/metrics.ts";
 import type { TaskHandlerRegistry } from "../templates/task-handler-registry.ts";
 import { TemplateStore } from "../templates/template-store.ts";
 import { Worker } from "../worker/worker.ts";
+
+/** Of the caches and of all that tells the age of what is in them: no answer is younger for a machine that slept. */
+const ageClock = elapsedClock(clock);
 
 /** What most parts need. */
 export interface Parts {
@@ -47,7 +50,7 @@ export function openConfiguredCaches(config: Config, logger: Logger, metrics: Me
     chosen,
     memory: { entriesMax: memory.maxCapacity, bytesMax: memory.maxBytes },
     redis: { ...redis, connectTimeoutMs: redis.connectionTimeoutSeconds * 1000 },
-    clock,
+    clock: ageClock,
     logger,
     metrics: recordCacheMetrics(metrics),
   });
@@ -91,7 +94,7 @@ export function composeAnalytics(
     cache: caches.analytics,
     fleet: caches.analyticsFleet,
     keys,
-    clock,
+    clock: ageClock,
     logger,
     metrics: recordCacheMetrics(metrics),
     // An answer is a handful of statements, each with its own timeout; one of them a replica may let pass in vain.
@@ -138,7 +141,15 @@ export function composeTemplates(
 ): TemplateStore {
   const ttlMs = config.common.cache.templateTtlSeconds * 1000;
   const { templates: cache } = caches;
-  return new TemplateStore({ database, cache, keys, ttlMs, clock, logger, metrics: recordCacheMetrics(metrics) });
+  return new TemplateStore({
+    database,
+    cache,
+    keys,
+    ttlMs,
+    clock: ageClock,
+    logger,
+    metrics: recordCacheMetrics(metrics),
+  });
 }
 
 /** Listens for what other processes tell: every process does that has a worker, or reads templates from a shared cache. */

@@ -93,7 +93,7 @@ export class ConstrainedCacheProvider<Context extends CacheUsageContext> {
   async peek(key: string): Promise<string | undefined> {
     try {
       const value = await this.#provider.get(key);
-      this.#faults.succeeded();
+      this.#faults.succeeded("get");
       return value;
     } catch (error) {
       this.#faults.failed("get", error);
@@ -105,7 +105,7 @@ export class ConstrainedCacheProvider<Context extends CacheUsageContext> {
   peekNow(key: string, nowMs?: number): string | undefined {
     try {
       const value = this.#provider.getNow?.(key, nowMs);
-      if (value !== undefined) this.#faults.succeeded();
+      if (value !== undefined) this.#faults.succeeded("get");
       return value;
     } catch (error) {
       this.#faults.failed("get", error);
@@ -135,7 +135,7 @@ export class ConstrainedCacheProvider<Context extends CacheUsageContext> {
   async #survive<Result>(operation: CacheOperation, otherwise: Result, run: () => Promise<Result>): Promise<Result> {
     try {
       const result = await run();
-      this.#faults.succeeded();
+      this.#faults.succeeded(operation);
       return result;
     } catch (error) {
       this.#faults.failed(operation, error);

@@ -6,6 +6,8 @@ import type { CacheMetrics, CacheOperation } from "./metrics.ts";
 
 /** So long without a failure counts as recovered; a store that fails now and then must not write two lines each time. */
 const recoveredAfterMs = 10_000;
+/** So long counts as recovered too for an operation that has not been tried again. */
+const forgottenAfterMs = 3_600_000;
 
 export interface CacheFaultsOptions {
   readonly provider: string;
@@ -16,12 +18,13 @@ export interface CacheFaultsOptions {
 }
 
 /**
- * Survived failures of one cache: each is counted; one line is logged when failing begins and one when it is over. An outage
- * of the whole store has its lines from the store itself.
+ * Survived failures of one cache: each is counted; one line is logged when failing begins and one when it is over, which only
+ * the operations that failed can tell: a full store answers reads all the time. An outage of the whole store has its lines from the
+ * store itself.
  */
 export class CacheFaults {
   readonly #options: CacheFaultsOptions;
-  #failing: { count: number; lastMs: number } | undefined;
+  #failing: { count: number; lastMs: number; readonly operations: Set<CacheOperation> } | undefined;
 
   constructor(options: CacheFaultsOptions) {
     this.#options = options;
@@ -33,18 +36,24 @@ export class CacheFaults {
     metrics.error(provider, context, isOfStore ? error.reason : operation);
     if (isOfStore && error.isOutage) return;
     const begins = this.#failing === undefined;
-    this.#failing = { count: (this.#failing?.count ?? 0) + 1, lastMs: clock.monotonicMs() };
+    this.#failing ??= { count: 0, lastMs: 0, operations: new Set() };
+    this.#failing.count += 1;
+    this.#failing.lastMs = clock.monotonicMs();
+    this.#failing.operations.add(operation);
     if (begins) {
       this.#log("warn", { operation, err: error }, `The cache of ${context} fails; everything goes on without it`);
     }
   }
 
   /** Cheap when nothing fails: it is called for each operation. */
-  succeeded(): void {
+  succeeded(operation: CacheOperation): void {
     if (this.#failing === undefined) return;
     const { context, clock } = this.#options;
-    const { count, lastMs } = this.#failing;
-    if (clock.monotonicMs() - lastMs < recoveredAfterMs) return;
+    const { count, lastMs, operations } = this.#failing;
+    const quietMs = clock.monotonicMs() - lastMs;
+    if (quietMs < recoveredAfterMs) return;
+    operations.delete(operation);
+    if (operations.size > 0 && quietMs < forgottenAfterMs) return;
     this.#failing = undefined;
     this.#log("info", { failures: count }, `The cache of ${context} works again`);
   }

@@ -60,7 +60,7 @@ export class FleetCacheOf<Context extends CacheUsageContext> {
     // As `#survive` does, with nothing in between: it is what a hit costs.
     try {
       const kept = await this.#provider.find(key);
-      this.#faults.succeeded();
+      this.#faults.succeeded("find");
       return kept === undefined ? undefined : foundOf(kept, sentMs);
     } catch (error) {
       this.#faults.failed("find", error);
@@ -108,7 +108,7 @@ export class FleetCacheOf<Context extends CacheUsageContext> {
   ): Promise<Result | Otherwise> {
     try {
       const result = await run();
-      this.#faults.succeeded();
+      this.#faults.succeeded(operation);
       return result;
     } catch (error) {
       this.#faults.failed(operation, error);

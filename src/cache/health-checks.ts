@@ -7,10 +7,10 @@ export interface CacheCheck {
   readonly detail: Readonly<Record<string, unknown>>;
 }
 
-/** The caches in a report: for each use its provider, its figures and, while it cannot be used, why and since when. */
+/** The caches in a report: for each use and provider, as in `cache analytics (redis)`, its figures and, while it cannot be used, why and since when. */
 export function cacheChecks(uses: readonly CacheUseHealth[]): CacheCheck[] {
   return uses.map(({ context, provider, healthy, reason, since, figures }) => ({
-    name: `cache ${context}`,
+    name: `cache ${context} (${provider})`,
     healthy,
     detail: {
       provider,

@@ -8,7 +8,7 @@ import { ComputeTimeoutError } from "./errors.ts";
 import type { FleetCache } from "./fleet.ts";
 import { type Freshness, isDueForRefresh, keepMsOf, worthOf } from "./freshness.ts";
 import type { CacheMetrics, CacheRequestResult, CountRequest } from "./metrics.ts";
-import { type Boarding, SingleFlight } from "./single-flight.ts";
+import { type Boarding, type Landing, SingleFlight } from "./single-flight.ts";
 import { SurvivedFailures } from "./survived-failures.ts";
 
 export interface ReadThroughOptions {
@@ -18,6 +18,7 @@ export interface ReadThroughOptions {
   readonly fleet?: FleetCache | undefined;
   /** What is computed, in a word, for errors. */
   readonly resource: string;
+  /** The clock of `cache` and `fleet`. Its monotonic time tells ages: `elapsedClock` for a machine that may sleep. */
   readonly clock: Clock;
   readonly metrics: CacheMetrics;
   readonly logger: Logger;
@@ -187,11 +188,15 @@ export class ReadThrough {
   }
 
   #board(key: string, wanted: Wanted): Boarding<Outcome> {
-    return this.#flights.board(key, async (signal) => {
+    const run = async (signal: AbortSignal): Promise<Landing<Outcome>> => {
       const landing = await this.#producer.produce(key, wanted, signal);
       this.#survived.succeeded(key);
       return landing;
-    });
+    };
+    // An answer whose write hangs grows old meanwhile.
+    const isGood = ({ envelope, status }: Outcome): boolean =>
+      status === "uncached" || worthOf(this.#store.ageMs(envelope), wanted) !== "nothing";
+    return this.#flights.board(key, run, isGood);
   }
 
   async #wait(
@@ -202,6 +207,7 @@ export class ReadThrough {
     const { keeps, known } = wanted;
     const { role, value } = this.#board(key, wanted);
     const forwarded = forwardedFor(keeps, known);
+    let count = this.#countLast;
     let result: CacheRequestResult = role === "paused" ? "paused" : "coalesced";
     if (role === "leader") result = keeps ? "miss" : "uncached";
     try {
@@ -213,21 +219,22 @@ export class ReadThrough {
       const freshness = outcome.status === "uncached" ? notKept : wanted;
       return this.#answer(envelope, this.#store.ageMs(envelope), status, freshness, origin);
     } catch (error) {
-      const last = keeps && callerSignal?.aborted !== true ? await this.#last(key, known, wanted) : undefined;
+      // Whoever joined another's flight has not looked into the fleet; that one has, and keeps here what it found.
+      const near = keeps && callerSignal?.aborted !== true ? await this.#store.near(key) : undefined;
+      const last = keeps && callerSignal?.aborted !== true ? this.#last(near ?? known, wanted) : undefined;
       if (last === undefined) throw error;
       this.#survived.failed(key, error);
       result = "stale_if_error";
+      if (near !== undefined) count = this.#countNear;
       const origin = role === "paused" ? found : { ...found, forwarded };
       return { ...this.#answer(last, this.#store.ageMs(last), "stale", wanted, origin), staleIfError: true };
     } finally {
-      if (counted) this.#countLast(result);
+      if (counted) count(result);
     }
   }
 
   /** The last answer, while it is young enough for a failing source. */
-  async #last(key: string, known: Envelope | undefined, freshness: Freshness): Promise<Envelope | undefined> {
-    // Whoever joined another's flight has not looked into the fleet; that one has, and keeps here what it found.
-    const last = (await this.#store.near(key)) ?? known;
+  #last(last: Envelope | undefined, freshness: Freshness): Envelope | undefined {
     return last !== undefined && this.#store.ageMs(last) <= keepMsOf(freshness) ? last : undefined;
   }
 

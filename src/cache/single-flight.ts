@@ -42,10 +42,20 @@ export class SingleFlight<Value> {
     this.#options = options;
   }
 
-  /** Joins the flight there is, or begins `run`. Its signal aborts at the deadline, when its callers are told. */
-  board(key: string, run: (signal: AbortSignal) => Promise<Landing<Value>>): Boarding<Value> {
+  /**
+   * Joins the flight there is, or begins `run`. Its signal aborts at the deadline, when its callers are told.
+   *
+   * @param isGood whether the value of a flight that has landed will still do; else the flight is forgotten at once. Default: always
+   */
+  board(
+    key: string,
+    run: (signal: AbortSignal) => Promise<Landing<Value>>,
+    isGood: (value: Value) => boolean = () => true,
+  ): Boarding<Value> {
     const existing = this.#flights.get(key);
-    if (existing !== undefined) {
+    const landing = existing?.landing;
+    if (existing !== undefined && landing !== undefined && !isGood(landing.value)) existing.state = "over";
+    else if (existing !== undefined) {
       return { role: existing.state === "failed" ? "paused" : "follower", value: existing.value };
     }
     const flight = new Flight<Value>();
@@ -103,6 +113,8 @@ export class SingleFlight<Value> {
 
 class Flight<Value> {
   readonly value: Promise<Value>;
+  /** While it is landed. */
+  landing: { readonly value: Value } | undefined;
   state: "underway" | "landed" | "over" | "failed" = "underway";
   #resolve: (value: Value) => void = () => undefined;
   #reject: (error: Error) => void = () => undefined;
@@ -117,7 +129,10 @@ class Flight<Value> {
   }
 
   land(value: Value): void {
-    if (this.state === "underway") this.state = "landed";
+    if (this.state === "underway") {
+      this.state = "landed";
+      this.landing = { value };
+    }
     this.#resolve(value);
   }
 

@@ -146,7 +146,7 @@ export class TaskerClient {
 
   /** The server's report of everything it depends on; an unhealthy one is an answer too. */
   async health(options?: RequestOptions): Promise<Health> {
-    const { text } = await this.#ask("/health", {}, options, [503]);
+    const { text } = await this.#ask("/v1/system/health", {}, options, [503]);
     return JSON.parse(text) as Health;
   }
 

@@ -1,3 +1,4 @@
+import { LRUCache } from "lru-cache";
 import Negotiator from "negotiator";
 
 /** The content codings that answers are sent in, in the order in which they are chosen when a caller likes several as well. */
@@ -10,7 +11,10 @@ export interface Acceptable {
   readonly small: Coding | undefined;
 }
 
-/** Header fields that are remembered, and the longest of them: there are few kinds of clients, but strangers may send anything. */
+/**
+ * Header fields that are remembered, and the longest of them: there are few kinds of clients, but strangers may send anything. What
+ * they send pushes out what nobody has sent for longer, and never what is in use.
+ */
 const rememberedMax = 200;
 const charactersMax = 200;
 
@@ -22,14 +26,14 @@ type Encodings = (available: readonly string[], options: { readonly preferred: r
  * is when nothing that the caller takes can be sent, which the RFC leaves to the server.
  */
 export class AcceptedCodings {
-  readonly #remembered = new Map<string, Acceptable>();
+  readonly #remembered = new LRUCache<string, Acceptable>({ max: rememberedMax });
 
   /** @param field the value of `Accept-Encoding` */
   of(field: string): Acceptable {
     const known = this.#remembered.get(field);
     if (known !== undefined) return known;
     const acceptable = negotiated(field);
-    if (this.#remembered.size < rememberedMax && field.length <= charactersMax) this.#remembered.set(field, acceptable);
+    if (field.length <= charactersMax) this.#remembered.set(field, acceptable);
     return acceptable;
   }
 }

@@ -9,7 +9,7 @@ export interface Timer {
  * The wall clock displays, the monotonic clock measures; times that are compared come from the database.
  */
 export interface Clock {
-  /** Wall clock, milliseconds since the Unix epoch. For display only. */
+  /** Wall clock, milliseconds since the Unix epoch. For display, and to notice that the machine slept. */
   wallMs(): number;
   /** Monotonic clock, fractional milliseconds from an arbitrary origin. For measuring and for deadlines. */
   monotonicMs(): number;
@@ -40,4 +40,39 @@ export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Prom
     const timer = clock.schedule(delayMs, finish);
     signal?.addEventListener("abort", finish, { once: true });
   });
+}
+
+/** Set back by more than this, the wall clock is compared anew from where it is; less is how clocks are kept right. */
+const setBackMs = 1_000;
+
+/**
+ * A clock whose monotonic time counts the time too that the machine, or the virtual machine, was asleep for. `CLOCK_MONOTONIC`, which
+ * the process's own monotonic clock reads, stands still meanwhile; the wall clock does not.
+ *
+ * Whatever the wall clock gains on the monotonic one is added once. So the time never runs back, a jump of the wall clock forwards is
+ * taken for sleep, and one backwards changes nothing: what is measured with it is right or too long, never too short.
+ */
+export function elapsedClock(clock: Clock): Clock {
+  let asleepMs = 0;
+  let reference = Number.NaN;
+  return {
+    wallMs: () => clock.wallMs(),
+    monotonicMs() {
+      // The wall clock first: a pause between the two readings must not look like sleep.
+      const wallMs = clock.wallMs();
+      const monotonicMs = clock.monotonicMs();
+      const difference = wallMs - monotonicMs;
+      const gained = difference - reference;
+      // The wall clock has no fractions of a millisecond: less than one is no gain.
+      if (gained >= 1) {
+        asleepMs += gained;
+        reference = difference;
+      } else if (!(gained >= -setBackMs)) {
+        // The first reading, or the wall clock was set back.
+        reference = difference;
+      }
+      return monotonicMs + asleepMs;
+    },
+    schedule: (delayMs, callback, options) => clock.schedule(delayMs, callback, options),
+  };
 }

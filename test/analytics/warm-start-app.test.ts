@@ -71,6 +71,17 @@ describe("a process that serves", { timeout: 120_000 }, () => {
     assert.deepEqual(warnings(lines), []);
   });
 
+  test("knows that its answers are old when the machine slept: only the wall clock went on", async (t) => {
+    const { address } = await serve(t, await testDatabase(t), { "common.cache.warm_start": false });
+    const path = paths[0] ?? "";
+    assert.match(await statusOf(address, path), /^200 tasker; fwd=uri-miss/u);
+    assert.match(await statusOf(address, path), /^200 tasker; hit/u);
+    const awake = Date.now;
+    t.mock.method(Date, "now", () => awake() + 8 * 3_600_000);
+    assert.match(await statusOf(address, path), /^200 tasker; fwd=uri-miss; stored/u);
+    assert.match(await statusOf(address, path), /^200 tasker; hit/u);
+  });
+
   test("starts and serves although the answers cannot be computed, and says so in one line", async (t) => {
     const database = await testDatabase(t);
     await redefineWindowStart(database, "raise exception 'broken';");

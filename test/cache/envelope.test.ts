@@ -116,6 +116,19 @@ describe("decoded envelopes", () => {
     assert.equal(decoded.decode("k", "damaged"), undefined);
   });
 
+  test("are those that were used last, not those that came last", () => {
+    const decoded = new DecodedEnvelopes();
+    const [hot, warm] = [decoded.decode("hot", encodedOf("1")), decoded.decode("warm", encodedOf("2"))];
+    for (let index = 0; index < 600; index += 1) {
+      decoded.decode(`k${index}`, encodedOf("1"));
+      assert.equal(decoded.decode("hot", encodedOf("1")), hot);
+      if (index % 200 === 0) assert.equal(decoded.decode("warm", encodedOf("2")), warm);
+    }
+    assert.notEqual(decoded.decode("k0", encodedOf("1")), undefined);
+    for (let index = 0; index < 256; index += 1) decoded.decode(`l${index}`, encodedOf("1"));
+    assert.notEqual(decoded.decode("hot", encodedOf("1")), hot);
+  });
+
   test("are bounded in number and in size", () => {
     const decoded = new DecodedEnvelopes();
     const first = decoded.decode("first", encodedOf("1"));
@@ -127,13 +140,13 @@ describe("decoded envelopes", () => {
     for (let index = 0; index < 255; index += 1) decoded.decode(`l${index}`, encodedOf("1"));
     assert.equal(decoded.decode("k10", encodedOf("3")), renewed);
 
-    // As many of 100,000 bytes as 4 MiB hold; the next one takes the place of the oldest.
+    // As many of 100,000 bytes as 4 MiB hold; the next one takes the place of the one that was used least recently.
     const big = encodedOf("x".repeat(100_000));
-    const oldest = decoded.decode("m0", big);
-    for (let index = 1; index < 41; index += 1) decoded.decode(`m${index}`, big);
-    assert.equal(decoded.decode("m0", big), oldest);
+    const [first0, first1] = [decoded.decode("m0", big), decoded.decode("m1", big)];
+    for (let index = 2; index < 41; index += 1) decoded.decode(`m${index}`, big);
+    assert.ok(decoded.decode("m0", big) === first0);
     decoded.decode("m41", big);
-    assert.notEqual(decoded.decode("m0", big), oldest);
+    assert.ok(decoded.decode("m1", big) !== first1);
 
     const large = encodedOf("x".repeat(200_000));
     assert.notEqual(decoded.decode("large", large), decoded.decode("large", large));

@@ -89,6 +89,37 @@ describe("a cache whose provider fails", () => {
     assert.equal(lines.length, 1);
   });
 
+  test("says that it works again when what failed works, not when something else does", async () => {
+    const { cache, provider, lines, clock } = setup();
+    provider.broken.add("set");
+    for (let ttl = 0; ttl < 10; ttl += 1) {
+      await cache.set("k", "v", 1_000);
+      for (let second = 0; second < 60; second += 1) {
+        await cache.get("k");
+        await clock.advance(1_000);
+      }
+    }
+    assert.equal(lines.length, 1);
+    provider.broken.clear();
+    await cache.set("k", "v", 1_000);
+    assert.deepEqual(
+      lines.map(({ level }) => level),
+      ["warn", "info"],
+    );
+  });
+
+  test("does not wait for what is never tried again", async () => {
+    const { cache, provider, lines, clock } = setup();
+    provider.broken.add("deletePattern");
+    await cache.deletePattern("*");
+    await clock.advance(3_600_000);
+    await cache.get("k");
+    assert.deepEqual(
+      lines.map(({ level }) => level),
+      ["warn", "info"],
+    );
+  });
+
   test("survives a logger that throws", async () => {
     const clock = new ManualClock();
     const provider = new FaultyProvider(new MemoryCacheProvider({ entriesMax: 10, bytesMax: 10_000 }, clock));

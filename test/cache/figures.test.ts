@@ -52,9 +52,9 @@ test("a redis that is not there shows in metrics and in health, with the time si
   assert.deepEqual(
     checks.map(({ name, healthy, detail }) => [name, detail["provider"], healthy]),
     [
-      ["cache analytics", "memory", true],
-      ["cache analytics", "redis", false],
-      ["cache templates", "redis", false],
+      ["cache analytics (memory)", "memory", true],
+      ["cache analytics (redis)", "redis", false],
+      ["cache templates (redis)", "redis", false],
     ],
   );
   assert.equal(checks[1]?.detail["serving_without_redis_since"], "2026-01-01T00:00:00.000Z");

@@ -232,7 +232,7 @@ describe("an answer that grows old", () => {
     }
     // The first one's failure stands for both.
     assert.equal(source.asked, 2);
-    assert.equal(second.metrics.requests["redis/analytics/stale_if_error"], 1);
+    assert.equal(second.metrics.requests["memory/analytics/stale_if_error"], 1);
     await clock.advance(2_000);
     const tooOld = assert.rejects(first.read(), /away/u);
     await settle();

@@ -4,6 +4,9 @@ import { ConstrainedCacheProvider } from "../../src/cache/constraints.ts";
 import { encodeEnvelope, entityTag } from "../../src/cache/envelope.ts";
 import { noneCacheProvider } from "../../src/cache/providers/none.ts";
 import { ReadThrough } from "../../src/cache/read-through.ts";
+import { elapsedClock } from "../../src/runtime/clock.ts";
+import { ManualClock } from "../support/clock.ts";
+import { sleepyClock } from "../support/sleepy-clock.ts";
 import { readThroughSystem as setup, unheard } from "./support.ts";
 
 const computedAt = "2026-01-01T00:00:00.000000Z";
@@ -52,6 +55,20 @@ describe("reading through the cache", () => {
     await clock.advance(1);
     assert.equal(await cache.peek("k"), undefined);
     assert.equal((await readNow("new")).status, "miss");
+  });
+
+  test("counts the time for which the machine slept, in the age and in what it is worth", async () => {
+    const machine = new ManualClock();
+    const sleepy = sleepyClock(machine);
+    const { readNow, source } = setup({ clock: elapsedClock(sleepy.clock) }, { machine });
+    await readNow("evening");
+    sleepy.sleep(30_000);
+    const later = await readNow("never");
+    assert.deepEqual([later.status, later.ageMs], ["hit", 30_000]);
+    sleepy.sleep(8 * 3_600_000);
+    const morning = await readNow("morning");
+    assert.deepEqual([morning.status, morning.ageMs, morning.body.toString()], ["miss", 0, "morning"]);
+    assert.equal(source.asked, 2);
   });
 
   test("answers, and keeps nothing, when computing takes longer than the answer may be old", async () => {
@@ -155,12 +172,29 @@ describe("a cache that fails", () => {
   test("a write that never ends delays no answer, and is not waited for beyond the deadline", async () => {
     const { readNow, read, provider, source, clock } = setup();
     provider.hold = (operation) => (operation === "set" ? new Promise(() => undefined) : Promise.resolve());
-    assert.equal((await readNow("1", "k", { ttlMs: 5_000 })).status, "miss");
-    await clock.advance(5_001);
+    provider.broken.add("get");
+    assert.equal((await readNow("1", "k", { ttlMs: 20_000 })).status, "miss");
+    await clock.advance(9_999);
     // The flight has landed and still waits for its write: whoever misses joins it.
-    assert.equal((await read("k", { ttlMs: 5_000 })).status, "coalesced");
-    await clock.advance(4_999);
-    assert.equal((await readNow("2", "k", { ttlMs: 5_000 })).body.toString(), "2");
+    assert.equal((await read("k", { ttlMs: 20_000 })).status, "coalesced");
+    await clock.advance(1);
+    assert.equal((await readNow("2", "k", { ttlMs: 20_000 })).body.toString(), "2");
+    assert.equal(source.asked, 2);
+  });
+
+  test("a write that never ends makes nobody share an answer that is older than it may be", async () => {
+    const { readNow, read, provider, source, clock } = setup();
+    provider.hold = (operation) => (operation === "set" ? new Promise(() => undefined) : Promise.resolve());
+    const freshness = { ttlMs: 3_000, staleWhileRevalidateMs: 2_000 };
+    await readNow("1", "k", freshness);
+    provider.broken.add("get");
+    await clock.advance(5_000);
+    const last = await read("k", freshness);
+    assert.deepEqual([last.status, last.ageMs], ["coalesced", 5_000]);
+    await clock.advance(1);
+    const [next, shared] = [readNow("2", "k", freshness), read("k", freshness)];
+    assert.deepEqual([(await next).body.toString(), (await next).ageMs], ["2", 0]);
+    assert.equal((await shared).body.toString(), "2");
     assert.equal(source.asked, 2);
   });
 

@@ -1,4 +1,5 @@
-import { after } from "node:test";
+import assert from "node:assert/strict";
+import { after, test } from "node:test";
 import type { CacheProvider } from "../../src/cache/contract.ts";
 import { describeCacheProvider } from "../contracts/cache-provider.ts";
 import { describeSharedCacheProvider } from "../contracts/shared-cache-provider.ts";
@@ -47,4 +48,18 @@ describeSharedCacheProvider("redis", async () => {
     advance: async (ms: number) => void (await admin.eval(age, 0, ms, 1)),
   };
   return { provider, raw };
+});
+
+test("a pattern takes leases with it, and counts values alone", async () => {
+  await admin.flushdb();
+  const { provider } = await openRedisCache({ url, commandBudgetMs: 5_000 });
+  const request = { leaseMs: 60_000, knownBornMs: undefined, maxAgeMs: 60_000 };
+  for (const key of ["a:1", "a:2", "b:1"]) {
+    await provider.set(key, "v", 60_000);
+    assert.equal((await provider.claim(key, { ...request, token: key })).state, "granted");
+  }
+  await provider.claim("a:3", { ...request, token: "no value" });
+  assert.equal(await provider.deletePattern("a:*"), 2);
+  assert.deepEqual((await admin.keys("*")).toSorted(), ["b:1", "b:1:lease"]);
+  await provider.close();
 });

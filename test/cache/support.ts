@@ -162,9 +162,8 @@ export interface ReadThroughSystem {
 
 export function readThroughSystem(
   options: Partial<ReadThroughOptions> = {},
-  { atHand = false } = {},
+  { atHand = false, machine: clock = new ManualClock() } = {},
 ): ReadThroughSystem {
-  const clock = new ManualClock();
   const metrics = new RecordingMetrics();
   const memory = new MemoryCacheProvider({ entriesMax: 100, bytesMax: 10_000_000 }, clock);
   const provider = new FaultyProvider(memory, { atHand });

@@ -25,7 +25,7 @@ const greet = `
   export const helper = () => {};
 `;
 
-describe("the processes of a fleet", { timeout: 120_000 }, () => {
+describe("the processes of a fleet", { timeout: 300_000 }, () => {
   test("tasker serve serves, tasker worker runs what a module defines, each until it is told to stop", async (t) => {
     const { url } = await testDatabase(t);
     const env = { DATABASE_URL: url, TASKER_HTTP_PORT: "0" };

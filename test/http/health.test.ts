@@ -24,6 +24,9 @@ describe("the health", () => {
       version: "1.2.3",
       checks: [{ name: "database", healthy: true }],
     });
+    const details = await server.inject("/v1/system/health");
+    assert.deepEqual([details.statusCode, details.json()], [200, report.json()]);
+    assert.equal(details.headers["cache-control"], "no-store");
   });
 
   test("is a no when something is down; the process is alive all the same", async (t) => {
@@ -31,7 +34,8 @@ describe("the health", () => {
     const ready = await server.inject("/health/ready");
     assert.equal(ready.statusCode, 503);
     assert.deepEqual(ready.json(), { status: "not_ready" });
-    const report = await server.inject("/health");
+    const report = await server.inject("/v1/system/health");
+    assert.deepEqual((await server.inject("/health")).json(), report.json());
     assert.equal(report.statusCode, 503);
     assert.deepEqual(report.json(), { status: "unhealthy", version: "1.2.3", checks: sick.checks });
     const live = await server.inject("/health/live");

@@ -24,6 +24,7 @@ describe("the routes", () => {
       "GET /health/live",
       "GET /health/ready",
       "GET /health",
+      "GET /v1/system/health",
       "GET /metrics",
     ]);
     for (const endpoint of index.endpoints) {

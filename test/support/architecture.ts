@@ -39,7 +39,7 @@ const typesOnly = ["config", "client"];
 const packageHomes: readonly (readonly [name: RegExp, home: RegExp])[] = [
   [/^pg(-copy-streams)?(\/|$)/u, /^src\/postgres\//u],
   [/^ioredis(\/|$)/u, /^src\/cache\/providers\/redis/u],
-  [/^lru-cache(\/|$)/u, /^src\/(cache\/providers\/memory|http\/representations)/u],
+  [/^lru-cache(\/|$)/u, /^src\/(cache\/providers\/memory|http\/codings|http\/representations)/u],
   [/^(fastify|@fastify\/.*|negotiator)$/u, /^src\/http\//u],
   [/^pino(\/|$)/u, /^src\/runtime\/logging\.ts$/u],
   [/^prom-client(\/|$)/u, /^src\/runtime\/metrics\.ts$/u],

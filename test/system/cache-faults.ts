@@ -8,7 +8,7 @@ export interface Outage {
   readonly reason: RegExp;
   /** How often a server loses it: one that was restarted is used until it refuses. */
   readonly outages: number;
-  /** Names of commands with which the probe asks for it. */
+  /** Names of commands with which the probe asks for it; with the last when a write was not answered. */
   readonly probes: readonly string[];
   strike(fleet: LoadedFleet): Promise<void>;
   mend(fleet: LoadedFleet): Promise<void>;
@@ -22,7 +22,7 @@ export interface Refusal {
   mend(fleet: LoadedFleet): Promise<void>;
 }
 
-const one = { outages: 1, probes: ["ping"] };
+const one = { outages: 1, probes: ["ping", "unlink"] };
 
 export const killed: Outage = {
   ...one,
@@ -90,7 +90,7 @@ export const clustered: Outage = {
   name: "restarted as a node of a cluster that is down",
   reason: /clusterdown/u,
   outages: 2,
-  probes: ["eval", "ping"],
+  probes: ["eval", "ping", "unlink"],
   async strike({ redis }) {
     const busPort = String(await freePort());
     await redis.restart(["--cluster-enabled", "yes", "--cluster-port", busPort, "--dbfilename", "cluster.rdb"]);

@@ -23,7 +23,7 @@ export const otherPaths = [
 export const paths = [...defaultPaths, ...otherPaths];
 
 /** Larger than the default: the machine of the tests has more to do than its processors can. */
-export const commandBudgetMs = 300;
+export const commandBudgetMs = 1_000;
 
 /** What a server says of its cache in redis, at `/health` and `/metrics`. */
 export interface Figures {
@@ -88,7 +88,7 @@ async function figuresOf(url: string): Promise<Figures> {
 async function cacheCheckOf(url: string): Promise<Check | undefined> {
   // As src/cache/health-checks.ts writes them.
   const { checks } = (await (await fetch(`${url}/health`)).json()) as { readonly checks: readonly Check[] };
-  return checks.find(({ name, detail }) => name === "cache analytics" && detail.provider === "redis");
+  return checks.find(({ name }) => name === "cache analytics (redis)");
 }
 
 interface Check {

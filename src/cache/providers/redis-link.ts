@@ -1,3 +1,4 @@
+import { randomUUID } from "node:crypto";
 import { Redis, type RedisOptions } from "ioredis";
 import type { Clock, Timer } from "../../runtime/clock.ts";
 import { CacheStoreError, type StoreFailure } from "../errors.ts";
@@ -20,6 +21,8 @@ export interface RedisLinkOptions {
 export type RedisChange = { readonly serving: true } | { readonly serving: false; readonly reason: StoreFailure };
 
 const faultsMax = 2;
+/** Nobody has it. */
+const probeKey = `tasker:probe:${randomUUID()}`;
 const probeIntervalMs = 250;
 /** Who fails commands again so soon after its PING was answered is asked again later each time, up to {@link relapsesMax} doublings. */
 const relapseMs = 5_000;
@@ -31,8 +34,8 @@ const silenceMsMin = 1_000;
 /**
  * One pipelined connection to redis, which is used only while it is known to work.
  *
- * It is *starting* until a first PING is answered or fails; *serving* until the connection ends, two commands in a row
- * meet an outage or a cluster refuses one; *without* redis until a PING of its own, at most one each 250 ms and one at a
+ * It is *starting* until a first PING is answered or fails; *serving* until the connection ends, two commands (or two writes) in a
+ * row meet an outage or a cluster refuses one; *without* redis until a PING of its own, at most one each 250 ms and one at a
  * time, is answered within the budget. Only it probes: a caller's command is sent while serving, and otherwise rejected at once.
  *
  * A PING may be answered where commands are not (a link that is slow for values, a paused server). Then callers would be the
@@ -43,6 +46,11 @@ export class RedisLink {
   readonly #client: Redis;
   #state: "starting" | "serving" | "without" | "closed" = "starting";
   #faults = 0;
+  /**
+   * Of writes in a row that were not answered in time, whatever reads and new connections were between: a server may hold up writes alone (`CLIENT PAUSE WRITE`, a
+   * failover). Only a write that is answered ends the row.
+   */
+  #writeFaults = 0;
   #epoch = 0;
   #pinging = false;
   #servingSinceMs = 0;
@@ -91,12 +99,28 @@ export class RedisLink {
   /**
    * Sends a command and waits for its reply within the budget.
    *
-   * @param takeBack undoes the command. It is sent when the budget is spent, and nobody waits for it: redis executes the
-   *   commands of a connection in their order, so that it undoes what was given up right after that is done, however late.
    * @throws {CacheStoreError} at once when redis is not known to work; after the budget; or for what redis replied.
    */
-  async run<Result>(
+  run<Result>(command: (client: Redis) => Promise<Result>): Promise<Result> {
+    return this.#run(command, "read");
+  }
+
+  /**
+   * The same for what redis may hold up while it answers all else: writes, and scripts.
+   *
+   * @param takeBack undoes the command. It is sent when the budget is spent, and nobody waits for it: redis executes the
+   *   commands of a connection in their order, so that it undoes what was given up right after that is done, however late.
+   */
+  write<Result>(
     command: (client: Redis) => Promise<Result>,
+    takeBack?: (client: Redis) => Promise<unknown>,
+  ): Promise<Result> {
+    return this.#run(command, "write", takeBack);
+  }
+
+  async #run<Result>(
+    command: (client: Redis) => Promise<Result>,
+    kind: "read" | "write",
     takeBack?: (client: Redis) => Promise<unknown>,
   ): Promise<Result> {
     if (!this.serving) throw new CacheStoreError("not_ready", `Redis is not used: ${this.#reason}`);
@@ -104,12 +128,12 @@ export class RedisLink {
     const epoch = this.#epoch;
     try {
       const result = await this.#withinBudget(command(this.#client));
-      this.#faults = 0;
+      this.#answered(kind);
       return result;
     } catch (error) {
       const failure = storeError(error);
       if (failure.reason === "timeout" && takeBack !== undefined) this.#send(takeBack);
-      if (epoch === this.#epoch) this.#countFault(failure, keysRefusedByCluster(error));
+      if (epoch === this.#epoch) this.#countFault(failure, kind, keysRefusedByCluster(error));
       throw failure;
     }
   }
@@ -163,16 +187,22 @@ export class RedisLink {
     return withinBudget(clock, commandBudgetMs, promise, late);
   }
 
-  #countFault(failure: CacheStoreError, refusedKeys: readonly string[] | undefined): void {
+  #answered(kind: "read" | "write"): void {
+    this.#faults = 0;
+    if (kind === "write") this.#writeFaults = 0;
+  }
+
+  #countFault(failure: CacheStoreError, kind: "read" | "write", refusedKeys: readonly string[] | undefined): void {
     if (!failure.isOutage) {
-      this.#faults = 0;
+      this.#answered(kind);
       return;
     }
     this.#faults += 1;
+    if (kind === "write" && failure.reason === "timeout") this.#writeFaults += 1;
     this.#counts.faults += 1;
     this.#refusedKeys = refusedKeys ?? [];
     // A cluster's reply is no accident that the next command may be spared.
-    if (refusedKeys === undefined && this.#faults < faultsMax) return;
+    if (refusedKeys === undefined && Math.max(this.#faults, this.#writeFaults) < faultsMax) return;
     if (this.#state === "serving") this.#countRelapse();
     this.#lose(failure.reason);
   }
@@ -226,7 +256,18 @@ export class RedisLink {
       db === 0 ? undefined : this.#client.select(db),
       this.#client.ping(),
       this.#refusedKeys.length === 0 ? undefined : this.#askForRefusedKeys(),
+      this.#writeFaults === 0 ? undefined : this.#write(),
     ]);
+  }
+
+  /** Rejects as a write does now. It deletes what nobody has: so it leaves nothing, and a full server does it too. */
+  async #write(): Promise<void> {
+    try {
+      await this.#client.unlink(probeKey);
+    } catch (error) {
+      if (storeError(error).isOutage) throw error;
+    }
+    this.#writeFaults = 0;
   }
 
   /** Rejects while a cluster keeps them elsewhere; any other refusal of this script says that it does not. */

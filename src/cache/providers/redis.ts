@@ -56,12 +56,12 @@ export class RedisCacheProvider implements SharedCacheProvider {
   async set(key: string, value: string, ttlMs: number): Promise<void> {
     if (this.#link.closed) return;
     if (!(ttlMs > 0)) await this.delete(key);
-    else await this.#link.run((client) => client.set(key, value, "PX", Math.ceil(ttlMs)));
+    else await this.#link.write((client) => client.set(key, value, "PX", Math.ceil(ttlMs)));
   }
 
   async delete(key: string): Promise<void> {
     if (this.#link.closed) return;
-    await this.#link.run((client) => client.unlink(key));
+    await this.#link.write((client) => client.unlink(key));
   }
 
   /** Each step has the budget of a command. Keys that are set meanwhile may stay. */
@@ -74,7 +74,7 @@ export class RedisCacheProvider implements SharedCacheProvider {
     do {
       const from = cursor;
       const [next, keys] = await this.#link.run((client) => client.scan(from, "MATCH", match, "COUNT", scanCount));
-      if (keys.length > 0) deleted += await this.#link.run((client) => client.unlink(...keys));
+      if (keys.length > 0) deleted += await this.#deleteAll(keys);
       cursor = next;
     } while (cursor !== "0");
     return deleted;
@@ -103,7 +103,7 @@ export class RedisCacheProvider implements SharedCacheProvider {
       client.callBuffer("eval", claimScript, 2, key, leaseOf(key), ...args);
     // A claim that redis grants when nobody waits for it any more would be a lease without a holder.
     const takeBack = (client: Redis): Promise<unknown> => client.eval(releaseScript, 1, leaseOf(key), token, 0);
-    const [word, now, value] = list(await this.#link.run(claim, takeBack));
+    const [word, now, value] = list(await this.#link.write(claim, takeBack));
     const state = String(word);
     const nowMs = Number(now);
     if (state === "granted") return { state, nowMs };
@@ -123,7 +123,7 @@ export class RedisCacheProvider implements SharedCacheProvider {
 
   /** One command, hence one step. */
   async invalidate(key: string): Promise<void> {
-    await this.#link.run((client) => client.unlink(key, leaseOf(key)));
+    await this.#link.write((client) => client.unlink(key, leaseOf(key)));
   }
 
   async release(key: string, token: string, pauseMs: number): Promise<void> {
@@ -131,7 +131,18 @@ export class RedisCacheProvider implements SharedCacheProvider {
   }
 
   #script(script: string, keys: readonly string[], args: readonly (string | number)[]): Promise<unknown> {
-    return this.#link.run((client: Redis) => client.eval(script, keys.length, ...keys, ...args));
+    return this.#link.write((client: Redis) => client.eval(script, keys.length, ...keys, ...args));
+  }
+
+  /** Resolves to the number of values that went. A lease is none. */
+  async #deleteAll(keys: readonly string[]): Promise<number> {
+    const [values, leases] = [keys.filter((key) => !isLease(key)), keys.filter(isLease)];
+    const [gone] = await this.#link.write((client) => {
+      const unlink = (some: readonly string[]): Promise<number> =>
+        some.length === 0 ? Promise.resolve(0) : client.unlink(...some);
+      return Promise.all([unlink(values), unlink(leases)]);
+    });
+    return gone;
   }
 
   /** One line for each change. A host application may bring its own logger; one that throws must not end the connection. */
@@ -148,9 +159,15 @@ export class RedisCacheProvider implements SharedCacheProvider {
   }
 }
 
+const leaseEnd = ":lease";
+
 /** The name of the lease under which a key is computed. */
 function leaseOf(key: string): string {
-  return `${key}:lease`;
+  return key + leaseEnd;
+}
+
+function isLease(key: string): boolean {
+  return key.endsWith(leaseEnd);
 }
 
 function list(reply: unknown): readonly unknown[] {
