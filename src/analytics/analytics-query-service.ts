@@ -4,7 +4,7 @@ import type { AnalyticsFilter, BottleneckParameters, PerformanceParameters } fro
 import { assessHealth } from "./health.ts";
 import { type Backlog, type BacklogParameters, readBacklog } from "./backlog.ts";
 import { type CompareParameters, readComparison, type VersionComparison } from "./compare.ts";
-import { readHealthCounts, readMetrics } from "./performance-queries.ts";
+import { readHealthCounts, readMetrics, readPeriodStart } from "./performance-queries.ts";
 import { readAlerts, readSlowSteps, readSlowTasks } from "./bottleneck-queries.ts";
 import { type Thresholds, recommend } from "./recommendations.ts";
 import { readStepDetail, type StepDetail, type StepParameters } from "./step-detail.ts";
@@ -59,7 +59,7 @@ export class AnalyticsQueryService {
     const poolUtilization = max === 0 ? 0 : used / max;
     return this.#inOneSnapshot(parameters, async (sql, now) => {
       const { limit, min_executions, sort } = parameters;
-      const { period_start } = await readMetrics(sql, parameters, now);
+      const period_start = await readPeriodStart(sql, parameters, now);
       const slow_steps = await readSlowSteps(sql, parameters, now);
       const slow_tasks = await readSlowTasks(sql, parameters, now);
       const alerts = await readAlerts(sql, parameters, now, this.#thresholds);

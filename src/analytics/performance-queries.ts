@@ -91,6 +91,22 @@ export async function readMetrics(
   };
 }
 
+/** When the window of `hours` that ends at `now` begins: for all history, when the first task was accepted. */
+export async function readPeriodStart(
+  sql: Sql,
+  { hours, namespace, task_name, version }: Pick<PerformanceParameters, "hours"> & AnalyticsFilter,
+  now: Timestamp,
+): Promise<Timestamp> {
+  const [row] = await sql.query<{ period_start: Timestamp }>({
+    text: `select coalesce(tasker.window_start($1, $5),
+        (select min(first_at) from tasker.current_counts(tasker.filtered_identities($2, $3, $4))
+          where subject = 'task' and $1 = 0), $5) as period_start`,
+    values: [hours, namespace ?? null, task_name ?? null, version ?? null, now],
+  });
+  if (row === undefined) throw new Error("tasker.window_start gave no row");
+  return row.period_start;
+}
+
 /** A distribution of `size` durations by its percentiles (p50, p95, p99) and its maximum. */
 export function distribution(size: number, percentiles: (number | null)[] | null, max: number | null): Distribution {
   const [p50 = null, p95 = null, p99 = null] = percentiles ?? [];
