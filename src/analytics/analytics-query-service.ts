@@ -5,7 +5,7 @@ import { assessHealth } from "./health.ts";
 import { type Backlog, type BacklogParameters, readBacklog } from "./backlog.ts";
 import { type CompareParameters, readComparison, type VersionComparison } from "./compare.ts";
 import { readHealthCounts, readMetrics, readPeriodStart } from "./performance-queries.ts";
-import { readAlerts, readSlowSteps, readSlowTasks } from "./bottleneck-queries.ts";
+import { readRankings } from "./bottleneck-queries.ts";
 import { type Thresholds, recommend } from "./recommendations.ts";
 import { readStepDetail, type StepDetail, type StepParameters } from "./step-detail.ts";
 import { readTimeseries, readWindowStart, type Timeseries, type TimeseriesQuestion } from "./timeseries.ts";
@@ -60,9 +60,7 @@ export class AnalyticsQueryService {
     return this.#inOneSnapshot(parameters, async (sql, now) => {
       const { limit, min_executions, sort } = parameters;
       const period_start = await readPeriodStart(sql, parameters, now);
-      const slow_steps = await readSlowSteps(sql, parameters, now);
-      const slow_tasks = await readSlowTasks(sql, parameters, now);
-      const alerts = await readAlerts(sql, parameters, now, this.#thresholds);
+      const { slow_steps, slow_tasks, alerts } = await readRankings(sql, parameters, now, this.#thresholds);
       const slowdowns = await readSlowdowns(sql, parameters, now);
       const counts = await readHealthCounts(sql, parameters, now);
       const { findings, recommendations } = recommend(alerts, poolUtilization, this.#thresholds, slowdowns);
