@@ -62,7 +62,9 @@ returns table (identity_id integer, namespace_name text, task_name text, version
   blocked_count bigint, resolved_count bigint, running_count bigint, oldest_running_seconds double precision,
   total_time_seconds double precision, share_of_template_time double precision)
 language sql stable as $$
-  select * from tasker.step_figures_of(tasker.figures_of(p_from, p_now, p_ids), p_now)
+  -- As a column, so that the planner does not compute it to estimate how long it is.
+  select s.* from (select tasker.figures_of(p_from, p_now, p_ids) as of_window offset 0) f
+    cross join lateral tasker.step_figures_of(f.of_window, p_now) s
 $$;
 
 -- The slowest steps of the figures of a window, as tasker.get_slowest_steps_aggregated has them.
@@ -133,9 +135,9 @@ language plpgsql stable set plan_cache_mode = force_custom_plan set jit = off se
 declare
   v_ids integer[] := tasker.filtered_identities(p_namespace, p_task_name, p_version);
   v_from timestamptz := tasker.window_start(p_hours, p_now);
+  v_figures tasker.figures[] := tasker.figures_of(v_from, p_now, v_ids);
 begin
-  return query select * from tasker.slowest_steps(tasker.figures_of(v_from, p_now, v_ids), v_from, p_now, v_ids, p_limit,
-    p_min_executions, p_sort);
+  return query select * from tasker.slowest_steps(v_figures, v_from, p_now, v_ids, p_limit, p_min_executions, p_sort);
 end $$;
 
 -- The slowest tasks of the figures of a window, as tasker.get_slowest_tasks_aggregated has them.
@@ -188,9 +190,9 @@ language plpgsql stable set plan_cache_mode = force_custom_plan set jit = off se
 declare
   v_ids integer[] := tasker.filtered_identities(p_namespace, p_task_name, p_version);
   v_from timestamptz := tasker.window_start(p_hours, p_now);
+  v_figures tasker.figures[] := tasker.figures_of(v_from, p_now, v_ids);
 begin
-  return query select * from tasker.slowest_tasks(tasker.figures_of(v_from, p_now, v_ids), v_from, p_now, p_limit,
-    p_min_executions, p_sort);
+  return query select * from tasker.slowest_tasks(v_figures, v_from, p_now, p_limit, p_min_executions, p_sort);
 end $$;
 
 -- What completed in the seven days before p_from, which is the beginning of an hour, in UTC days where they are whole.
