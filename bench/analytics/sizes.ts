@@ -9,7 +9,7 @@ export interface TableSize {
 export function tableSizes(sql: Sql): Promise<TableSize[]> {
   return sql.query<TableSize>({
     text: `select name, sum(pg_total_relation_size(part))::bigint as bytes
-      from unnest(array['step_facts', 'task_facts', 'state_deltas', 'state_counts', 'rollups', 'rollup_histograms']) name
+      from unnest(array['step_facts', 'task_facts', 'state_deltas', 'state_counts', 'rollups', 'rollup_histograms', 'overall_histograms']) name
       cross join lateral (
         select relid as part from pg_partition_tree(('tasker.' || name)::regclass)
         union select ('tasker.' || name)::regclass) parts

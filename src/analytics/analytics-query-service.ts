@@ -5,7 +5,7 @@ import { type Backlog, type BacklogParameters, readBacklog } from "./backlog.ts"
 import { type CompareParameters, readComparison, type VersionComparison } from "./compare.ts";
 import { assessHealth } from "./health.ts";
 import { readHealthCounts, readMetrics, readPeriodStart } from "./performance-queries.ts";
-import { readAlerts, readSlowSteps, readSlowTasks, renewRunning } from "./bottleneck-queries.ts";
+import { readRankings, renewRunning } from "./bottleneck-queries.ts";
 import { type AnalyticsReplica, type Moment, readPrimaryMark } from "./replica.ts";
 import { type Thresholds, recommend } from "./recommendations.ts";
 import { readStepDetail, type StepDetail, type StepParameters } from "./step-detail.ts";
@@ -80,9 +80,7 @@ export class AnalyticsQueryService {
       parameters,
       async ({ sql, now }) => {
         const period_start = await readPeriodStart(sql, parameters, now);
-        const slow_steps = await readSlowSteps(sql, parameters, now);
-        const slow_tasks = await readSlowTasks(sql, parameters, now);
-        const alerts = await readAlerts(sql, parameters, now, thresholds);
+        const { slow_steps, slow_tasks, alerts } = await readRankings(sql, parameters, now, thresholds);
         const slowdowns = await readSlowdowns(sql, parameters, now);
         const counts = await readHealthCounts(sql, parameters, now);
         return { period_start, slow_steps, slow_tasks, alerts, slowdowns, counts };

@@ -69,11 +69,13 @@ export async function seedHistory(options: SeedHistoryOptions): Promise<SeededHi
     });
     const histories = taskHistories(parameters, lines, untilUs);
     while (await rows.writeSome(loader, histories, tasksAtOnce)) options.onProgress?.(rows.counts);
+    await loader.query({ text: "select tasker.rebuild_overall_histograms()" });
     options.onProgress?.(rows.counts);
     return rows.counts;
   });
   // The planner's figures, and the summaries of what was appended to the facts' BRIN indexes.
-  for (const { table } of allTables) await database.query({ text: `vacuum (analyze) ${table}` });
+  for (const table of [...allTables.map((target) => target.table), "tasker.overall_histograms"])
+    await database.query({ text: `vacuum (analyze) ${table}` });
   return { ...counts, untilUs, lines };
 }
 

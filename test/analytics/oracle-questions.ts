@@ -33,7 +33,8 @@ export async function answersEqualOracle(
   };
   for (let index = 0; index < questions; index++) await ask(windows[index % windows.length] ?? 0);
   // What only rollups know is lost with them: shorter windows.
-  for (const table of ["rollups", "rollup_histograms"]) await db.query({ text: `truncate tasker.${table}` });
+  for (const table of ["rollups", "rollup_histograms", "overall_histograms"])
+    await db.query({ text: `truncate tasker.${table}` });
   await db.query({ text: "update tasker.fold_state set watermark = 0" });
   await db.query({ text: "truncate tasker.state_deltas" });
   for (const hours of [1, 24, 7 * 24]) await ask(hours);

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 
 import type { Sql, Timestamp } from "../../src/postgres/sql.ts";
+import { bucketKey } from "../../src/seed-history/figures.ts";
 
 /** Microseconds since the Unix epoch; they fit in a number until the year 2255. */
 export type Microseconds = number;
@@ -149,6 +150,26 @@ export async function checkWindow(
       );
     }
   }
+  if (ids === null) await checkOverall(db, facts, hours, now);
+}
+
+/** Compares the histograms of all steps and of all tasks with those of the identities, and their sizes with the recount. */
+async function checkOverall(db: Sql, facts: readonly Fact[], hours: number, now: Microseconds): Promise<void> {
+  const from = windowStart(hours, now) ?? 0;
+  const overall = await db.query<{ is_task: boolean; key: number; n: number }>({
+    text: `select is_task, key, n from tasker.overall_window_histograms(tasker.window_start($1, $2), $2) order by is_task, key`,
+    values: [hours, timestamp(now)],
+  });
+  const keyed = new Map<string, { is_task: boolean; key: number; n: number }>();
+  for (const { subject, endedAt, outcome, durationUs } of facts) {
+    if (outcome !== "complete" || endedAt < from) continue;
+    const is_task = subject === "task";
+    const key = bucketKey(durationUs);
+    const one = keyed.get(`${is_task} ${key}`) ?? { is_task, key, n: 0 };
+    keyed.set(`${is_task} ${key}`, { ...one, n: one.n + 1 });
+  }
+  const expected = [...keyed.values()].toSorted((a, b) => Number(a.is_task) - Number(b.is_task) || a.key - b.key);
+  assert.deepEqual(overall, expected, `histograms of everything over ${hours} hours to ${timestamp(now)}`);
 }
 
 /** All facts that are committed, read plainly. */

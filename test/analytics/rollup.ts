@@ -211,7 +211,15 @@ async function nothingIsUnfolded(db: Database): Promise<void> {
   assert.deepEqual(unfolded, []);
 }
 
-const emptied = ["step_facts", "task_facts", "state_deltas", "state_counts", "rollups", "rollup_histograms"];
+const emptied = [
+  "step_facts",
+  "task_facts",
+  "state_deltas",
+  "state_counts",
+  "rollups",
+  "rollup_histograms",
+  "overall_histograms",
+];
 
 /** Random histories of facts, late commits, rollbacks and folds; every number must be that of a recount, at any time. */
 export async function rollupEqualsRecount(db: Database, cases: number): Promise<void> {

@@ -101,7 +101,7 @@ test("each bucket is a recount of its facts, and the buckets' sums are the windo
     values: [JSON.stringify(identities)],
   });
   const base = Date.UTC(2026, 5, 10) * 1000;
-  const emptied = ["step_facts", "task_facts", "rollups", "rollup_histograms"];
+  const emptied = ["step_facts", "task_facts", "rollups", "rollup_histograms", "overall_histograms"];
   const checkOne = async (facts: readonly Fact[], now: Microseconds, hours: number, bucket: FixedBucket) => {
     const { points } = (await analyticsOf(db).timeseries({ hours, bucket, namespace: "counted" })).answer;
     const from = windowStart(hours, now) ?? 0;

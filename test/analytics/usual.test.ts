@@ -187,3 +187,35 @@ test("a fleet of steps is named slowest in proportion first", async () => {
     ["thrice", "twice"],
   );
 });
+
+test("at every hour of the day the week's totals are the sums of its seven days", async () => {
+  const template = await pack();
+  const midnights = [1, 2, 7, 8].map((day) => day * dayUs + 12.25 * hourUs);
+  const edges = [...midnights, 23 * hourUs, 7 * dayUs, 7 * dayUs + 15 * 60e6].flatMap((at) => [at - 1, at, at + 1]);
+  await ran(template, ...edges.map((agoUs, index) => ({ count: 1 + index, seconds: 1 + index, agoUs })));
+  const differences = await db.query<{ hour: number; weeks: number; days: number | null; wrong: boolean }>({
+    text: `select h as hour, t.completed as weeks, d.completed as days,
+        (t.completed, t.duration_us) is distinct from (d.completed, d.duration_us) as wrong
+      from generate_series(0, 30) h cross join lateral (select timestamptz '2026-03-19 00:00Z' + h * interval '1 hour' as start) f
+      left join tasker.usual_totals(f.start, array[$1::integer]) t on true
+      left join lateral (select sum(completed)::bigint as completed, sum(duration_us)::bigint as duration_us
+        from tasker.usual_figures(f.start, 24, array[$1::integer])) d on true
+      order by h`,
+    values: [stepIdOf(template, "pack")],
+  });
+  assert.equal(differences.length, 31);
+  assert.ok(new Set(differences.map(({ weeks }) => weeks)).size > 3, "some hours tell the edges apart");
+  assert.deepEqual(
+    differences.filter(({ wrong }) => wrong),
+    [],
+  );
+});
+
+test("a day of hours is compared as fewer hours are", async () => {
+  const template = await pack();
+  await ran(template, ...daily({ count: 20, seconds: 1 }), { count: 30, seconds: 2, agoUs: 60e6 });
+  const [finding, ...others] = await findingsOf(template, 24);
+  assert.equal(others.length, 0);
+  const { recent_hours, usual_completed_count } = finding?.evidence ?? {};
+  assert.deepEqual([recent_hours, usual_completed_count], [24, 140]);
+});

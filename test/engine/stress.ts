@@ -22,6 +22,7 @@ const emptied = [
   "state_counts",
   "rollups",
   "rollup_histograms",
+  "overall_histograms",
 ].map((table) => `tasker.${table}`);
 
 /** Four connections do random things to tasks of a random graph, all at the same time; then everything must add up. */

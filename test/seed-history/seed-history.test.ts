@@ -30,7 +30,7 @@ describe("seedHistory", () => {
     await seed(database);
     const seeded = await folded(database.db);
     assert.ok(seeded.rollups.length > 1000 && seeded.histograms.length > 1000 && seeded.counts.length > 50);
-    for (const table of ["rollups", "rollup_histograms", "state_counts"]) {
+    for (const table of ["rollups", "rollup_histograms", "overall_histograms", "state_counts"]) {
       await database.db.query({ text: `truncate tasker.${table}` });
     }
     await database.db.query({ text: "update tasker.fold_state set watermark = 0" });

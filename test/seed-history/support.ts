@@ -25,13 +25,14 @@ export function seed(
 const contents = {
   rollups: "select * from tasker.rollups order by grain, bucket_start, identity_id",
   histograms: "select * from tasker.rollup_histograms order by grain, bucket_start, identity_id",
+  overall: "select * from tasker.overall_histograms order by grain, bucket_start, is_task",
   counts: "select * from tasker.state_counts order by identity_id, subject, state",
 };
 
 /** Everything that folding makes. */
 export async function folded(sql: Sql): Promise<Record<keyof typeof contents, object[]>> {
-  const [rollups, histograms, counts] = await Promise.all(
-    [contents.rollups, contents.histograms, contents.counts].map((text) => sql.query({ text })),
+  const [rollups, histograms, overall, counts] = await Promise.all(
+    [contents.rollups, contents.histograms, contents.overall, contents.counts].map((text) => sql.query({ text })),
   );
-  return { rollups: rollups ?? [], histograms: histograms ?? [], counts: counts ?? [] };
+  return { rollups: rollups ?? [], histograms: histograms ?? [], overall: overall ?? [], counts: counts ?? [] };
 }
