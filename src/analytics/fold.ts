@@ -50,7 +50,7 @@ export function foldChore(options: {
 /** How many days ahead partitions are made. */
 const partitionDaysAhead = 7;
 
-/** Keeping the daily partitions as a chore: makes those of the coming days and drops facts past retention. */
+/** Keeping the daily partitions as a chore: makes those of the coming days and drops facts and rollups of five minutes past retention. */
 export function partitionsChore(options: {
   readonly sql: Sql;
   readonly intervalMs: number;
@@ -68,6 +68,7 @@ export function partitionsChore(options: {
         text: "select tasker.drop_expired_partitions($1) as dropped, tasker.default_partition_rows() as default_rows",
         values: [factsRetentionDays],
       });
+      await sql.query({ text: "select tasker.drop_expired_five_minutes()" });
       if (row === undefined) return false;
       if (row.dropped.length > 0) logger.info({ partitions: row.dropped }, "partitions past retention dropped");
       metrics.defaultPartitionRows.set(row.default_rows);

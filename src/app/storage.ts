@@ -27,6 +27,12 @@ export async function openEmbedded(
   return embedded;
 }
 
+/**
+ * Longer than the time to live of answers: these connections are needed once for each, and the plans that a session makes first
+ * take longer than an answer.
+ */
+const analyticsIdleConnectionMs = 15 * 60_000;
+
 export interface PoolOptions {
   readonly connectionString: string;
   readonly role: "engine" | "analytics" | "analytics replica";
@@ -51,6 +57,7 @@ export function openPool(
       : {
           max: database.analyticsMaxConnections,
           statementTimeoutMs: database.analyticsStatementTimeoutMs,
+          idleConnectionMs: analyticsIdleConnectionMs,
           // Its callers, requests and the warm start, have left before it is closed.
           cutsAtClose: true,
         }),

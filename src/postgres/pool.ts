@@ -5,7 +5,7 @@ import { connectionOf } from "./session.ts";
 import type { Database, PoolUsage, Sql, Statement, TransactionOptions } from "./sql.ts";
 import { runTransaction } from "./transaction.ts";
 
-/** How long a connection that nobody needs stays open. */
+/** How long a connection that nobody needs stays open, if nothing else is said. */
 const idleConnectionMs = 30_000;
 
 /** A server that has not even cancelled a statement so long after its timeout is gone without a word. */
@@ -25,6 +25,8 @@ export interface DatabaseOptions {
   readonly statementTimeoutMs?: number;
   /** The server ends a session that holds a transaction open for so long without a statement. 0: as the server is set. */
   readonly idleInTransactionTimeoutMs: number;
+  /** How long a connection that nobody needs stays open. Default: 30 s. */
+  readonly idleConnectionMs?: number;
   /** Limit of the wait for a connection, be it a new one or a turn in line. */
   readonly connectTimeoutMs: number;
   /** Closing ends what is under way instead of waiting for it: its callers are gone. Default: false. */
@@ -58,7 +60,7 @@ class PooledDatabase implements Database {
       query_timeout: options.statementTimeoutMs === undefined ? undefined : options.statementTimeoutMs + silenceMs,
       idle_in_transaction_session_timeout: options.idleInTransactionTimeoutMs,
       connectionTimeoutMillis: options.connectTimeoutMs,
-      idleTimeoutMillis: idleConnectionMs,
+      idleTimeoutMillis: options.idleConnectionMs ?? idleConnectionMs,
       keepAlive: true,
     });
     this.#pool.on("error", (error) => {
