@@ -7,18 +7,34 @@ interface Cut {
   readonly instead: string;
 }
 
-/** The functions that write facts and deltas, and what of each exists for the analytics alone. */
+const readsTick = "pg_current_xact_id()::text::bigint + (select generation::bigint << 48 from tasker.tick_generation)";
+
+/** What of each function is there for the analytics alone. Without them the end of a life is a transition as every other. */
 const cuts: Readonly<Record<string, readonly Cut[]>> = {
-  log_step_changes: [
-    { from: "v_tick := tasker.tick();", to: "\n", instead: "" },
-    { from: ",\n  logged as (", to: "\n    insert into tasker.workflow_step_transitions", instead: "" },
-    { from: ")\n  insert into tasker.step_facts", to: "end $", instead: ";\n" },
+  log_step_changes: [{ from: "perform tasker.log_step_ends", to: "end $", instead: "" }],
+  log_step_ends: [
+    {
+      from: "insert into tasker.step_facts",
+      to: "\n    from unnest",
+      instead:
+        "insert into tasker.workflow_step_transitions (step_id, from_state, to_state, life, attempt, actor, reason, recorded_at)" +
+        " select s.id, from_state, state, life, attempt, p_actor, null, finished_at",
+    },
+    { from: "cross join lateral", to: "where finished_at", instead: "" },
   ],
-  log_task_changes: [
-    { from: "v_tick := tasker.tick();", to: "\n", instead: "" },
-    { from: ",\n  logged as (", to: "\n    insert into tasker.task_transitions", instead: "" },
-    { from: ")\n  insert into tasker.task_facts", to: "end $", instead: ";\n" },
+  log_step_moves: [{ from: ",\n  counted as (", to: "\n  select count(*)", instead: "" }],
+  log_task_changes: [{ from: "perform tasker.log_task_ends", to: "end $", instead: "" }],
+  log_task_ends: [
+    {
+      from: "insert into tasker.task_facts",
+      to: "\n    from unnest",
+      instead:
+        "insert into tasker.task_transitions (task_id, from_state, to_state, life, actor, reason, recorded_at)" +
+        " select t.id, from_state, state, life, p_actor, null, ended_at",
+    },
   ],
+  log_task_moves: [{ from: ",\n  counted as (", to: "\n  select count(*)", instead: "" }],
+  settle_steps: [{ from: readsTick, to: "\n", instead: "null" }],
   create_tasks: [
     { from: "v_tick := tasker.tick();", to: "\n", instead: "" },
     { from: "insert into tasker.state_deltas", to: "return query\n    select i.ord", instead: "" },

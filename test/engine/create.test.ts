@@ -233,8 +233,7 @@ test("inside a caller's transaction a task exists when that commits, with the ca
 
 test("a rollback of the caller's transaction leaves nothing, and the key is free again", async () => {
   const template = await register(db, diamond, { name: "apart" });
-  const counts =
-    "select (select count(*) from tasker.state_deltas) + (select count(*) from tasker.task_transitions) as n";
+  const counts = "select (select count(*) from tasker.state_deltas) + (select count(*) from tasker.task_history) as n";
   const before = await onlyRow(db, counts);
   const reason = new Error("the caller's own reason");
   const failed = db.transaction(async (sql) => {

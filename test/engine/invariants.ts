@@ -25,6 +25,8 @@ export async function checkInvariants(db: Sql): Promise<void> {
   await checkNone(db, "steps that may run before their parents ended, or wait for nothing", readinessWrong);
   await checkNone(db, "steps not released by the parent that ended last", releaseWrong);
   await checkNone(db, "lives of steps that have no fact or more than one", stepFactsWrong);
+  await checkNone(db, "lives of steps whose end is not in the history, or twice", stepHistoryWrong);
+  await checkNone(db, "lives of tasks whose end is not in the history, or twice", taskHistoryWrong);
   await checkNone(db, "steps without exactly the one result of their success", resultsWrong);
   await checkNone(db, "counts by state that are not those of the rows", countsWrong);
   await checkNone(
@@ -82,6 +84,16 @@ const stepFactsWrong = `select s.id, s.life, s.state, f.n from tasker.workflow_s
     where f.task_id = s.task_id and f.identity_id = s.named_step_id) f
   where f.n <> s.life - (s.finished_at is null)::integer`;
 
+const stepHistoryWrong = `select s.id, s.life, s.state, h.n from tasker.workflow_steps s
+  cross join lateral (select count(*) as n from tasker.workflow_step_history h where h.step_id = s.id
+    and h.to_state in ('complete', 'error', 'cancelled', 'resolved_manually', 'skipped', 'blocked')) h
+  where h.n <> s.life - (s.finished_at is null)::integer`;
+
+const taskHistoryWrong = `select t.id, t.life, t.state, h.n from tasker.tasks t
+  cross join lateral (select count(*) as n from tasker.task_history h where h.task_id = t.id
+    and h.to_state in ('complete', 'error', 'cancelled', 'resolved_manually')) h
+  where h.n <> t.life - (t.ended_at is null)::integer`;
+
 const resultsWrong = `select s.id, s.state, r.successes from tasker.workflow_steps s
   cross join lateral (select count(*) filter (where r.succeeded) as successes,
       count(*) filter (where not r.succeeded and r.life = s.life) as failures
@@ -126,11 +138,11 @@ const taskTransitions: Readonly<Record<TaskState, readonly TaskState[]>> = {
 
 async function checkTransitions(db: Sql): Promise<void> {
   const steps = await db.query<{ from: StepState; to: StepState }>({
-    text: `select distinct from_state as "from", to_state as "to" from tasker.workflow_step_transitions`,
+    text: `select distinct from_state as "from", to_state as "to" from tasker.workflow_step_history`,
   });
   for (const { from, to } of steps) assert.ok(stepTransitions[from].includes(to), `a step went from ${from} to ${to}`);
   const tasks = await db.query<{ from: TaskState | null; to: TaskState }>({
-    text: `select distinct from_state as "from", to_state as "to" from tasker.task_transitions`,
+    text: `select distinct from_state as "from", to_state as "to" from tasker.task_history`,
   });
   for (const { from, to } of tasks) {
     const allowed = from === null ? ["pending"] : taskTransitions[from];

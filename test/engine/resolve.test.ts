@@ -113,7 +113,7 @@ test("a change that the state does not allow is refused with the state and the r
   const template = await register(db, { a: [], b: ["a"] }, { name: "refused" });
   const task = await createTask(db, template);
   const [a, b] = [await findStep(db, task, "a"), await findStep(db, task, "b")];
-  const count = "select count(*) as n from tasker.workflow_step_transitions";
+  const count = "select count(*) as n from tasker.workflow_step_history";
   const before = await onlyRow(db, count);
   await assert.rejects(resetStep(db, a, operator), {
     code: "wrong_state",

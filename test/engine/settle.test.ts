@@ -30,7 +30,7 @@ afterEach(() => checkInvariants(db));
 const everything = `select (select jsonb_agg(to_jsonb(t) order by t.id) from tasker.tasks t) as tasks,
   (select jsonb_agg(to_jsonb(s) order by s.id) from tasker.workflow_steps s) as steps,
   (select count(*) from tasker.workflow_step_results) as results, (select count(*) from tasker.step_facts) as facts,
-  (select count(*) from tasker.workflow_step_transitions) as transitions, (select count(*) from tasker.state_deltas) as deltas`;
+  (select count(*) from tasker.workflow_step_history) as transitions, (select count(*) from tasker.state_deltas) as deltas`;
 
 test("the last step's result completes the task", async () => {
   const template = await register(db, { a: [], b: ["a"] }, { name: "completed" });

@@ -94,7 +94,7 @@ export async function setup(scope: Scope): Promise<Fleet> {
       db.query<StepRecord>({
         text: `select s.id as key, n.name, s.state, s.attempt, s.failed_attempts as "failedAttempts",
             (select count(*)::int from tasker.workflow_step_results r where r.step_id = s.id and r.succeeded) as results,
-            (select count(*)::int from tasker.workflow_step_transitions t where t.step_id = s.id and t.to_state = 'complete') as completions,
+            (select count(*)::int from tasker.workflow_step_history t where t.step_id = s.id and t.to_state = 'complete') as completions,
             (select coalesce(array_agg(e.pid), '{}') from effects e where e.key = s.id) as pids,
             (select r.output #>> '{}' from tasker.workflow_step_results r where r.step_id = s.id and r.succeeded) as output
           from tasker.workflow_steps s join tasker.named_steps n on n.id = s.named_step_id`,
