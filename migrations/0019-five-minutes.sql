@@ -1,9 +1,9 @@
--- A finer grain for the ragged beginnings of windows. Up to 48 hours long they begin at a minute, and the facts of up to an hour were
--- added up one by one: most of an answer's time. Now whole five minutes of that hour are rollups, too.
+-- More grains. Windows of up to 48 hours begin at a minute, and the facts of up to an hour were added up one by one: most of an answer's
+-- time. Now whole five minutes of that hour are rollups, too; and quarters of a day stand for the hours of a day that is not whole.
 
--- Grain 'f': five minutes, for windows that begin within an hour. Kept for 72 hours.
+-- Grain 'f': five minutes, kept for 72 hours. Grain 'q': six hours.
 alter table tasker.rollups drop constraint grain_is_hour_day_or_all;
-alter table tasker.rollups add constraint grain_is_five_minutes_hour_day_or_all check (grain in ('f', 'h', 'd', 'a'));
+alter table tasker.rollups add constraint grain_is_known check (grain in ('f', 'h', 'q', 'd', 'a'));
 
 -- A range of 128 pages, the default, is more than five minutes' facts. What is not summarised is scanned in whole.
 drop index tasker.step_facts_ended_at;
@@ -16,6 +16,11 @@ create function tasker.five_minutes_of(p_at timestamptz) returns timestamptz lan
   select date_bin(interval '5 minutes', p_at, timestamptz '1970-01-01 00:00:00+00')
 $$;
 
+-- The beginning of the quarter of its UTC day, six hours long.
+create function tasker.quarter_day_of(p_at timestamptz) returns timestamptz language sql immutable as $$
+  select date_bin(interval '6 hours', p_at, timestamptz '1970-01-01 00:00:00+00')
+$$;
+
 -- From when on five minutes are kept: no window that begins within an hour reaches further back than 49 hours.
 create function tasker.five_minutes_kept_from() returns timestamptz language sql volatile as $$
   select tasker.five_minutes_of(tasker.clock() - interval '72 hours')
@@ -24,8 +29,8 @@ $$;
 -- The buckets that something belongs to, by the beginning of its five minutes.
 create function tasker.buckets_of(p_five timestamptz, p_kept_from timestamptz) returns table (grain "char", bucket timestamptz)
 language sql immutable as $$
-  select * from (values ('f'::"char", p_five), ('h', date_trunc('hour', p_five, 'UTC')), ('d', date_trunc('day', p_five, 'UTC')),
-      ('a', '-infinity'::timestamptz)) g(grain, bucket)
+  select * from (values ('f'::"char", p_five), ('h', date_trunc('hour', p_five, 'UTC')), ('q', tasker.quarter_day_of(p_five)),
+      ('d', date_trunc('day', p_five, 'UTC')), ('a', '-infinity'::timestamptz)) g(grain, bucket)
     where grain <> 'f' or bucket >= p_kept_from
 $$;
 
@@ -172,6 +177,39 @@ begin
 end $$;
 
 select tasker.rebuild_five_minutes();
+
+-- Makes the quarter days anew from the hours: of a database from before they were kept, and after `tasker seed-history`. Nothing is
+-- folded meanwhile.
+create function tasker.rebuild_quarter_days() returns void language plpgsql set jit = off set timezone = 'UTC' as $$
+begin
+  perform from tasker.fold_state for update;
+  delete from tasker.rollups where grain = 'q';
+  delete from tasker.rollup_histograms where grain = 'q';
+  delete from tasker.overall_histograms where grain = 'q';
+  insert into tasker.rollups (grain, bucket_start, identity_id, completed, failed, cancelled, resolved, skipped, blocked,
+    reopened, attempts, failed_attempts, duration_us, max_duration_us, failed_duration_us, dependency_wait_us, queue_wait_us,
+    retry_us, step_count, failed_step_count, last_ended_at)
+  select 'q', tasker.quarter_day_of(bucket_start), identity_id, sum(completed), sum(failed), sum(cancelled), sum(resolved), sum(skipped),
+      sum(blocked), sum(reopened), sum(attempts), sum(failed_attempts), sum(duration_us), max(max_duration_us), sum(failed_duration_us),
+      sum(dependency_wait_us), sum(queue_wait_us), sum(retry_us), sum(step_count), sum(failed_step_count), max(last_ended_at)
+    from tasker.rollups where grain = 'h' group by 2, 3;
+  insert into tasker.rollup_histograms (grain, bucket_start, identity_id, keys, counts)
+    select 'q', quarter, identity_id, array_agg(key order by key), array_agg(n order by key) from (
+        select quarter, identity_id, key, sum(n)::bigint as n from (
+            select tasker.quarter_day_of(bucket_start) as quarter, identity_id, unnest(keys) as key, unnest(counts) as n
+              from tasker.rollup_histograms where grain = 'h') u
+          group by 1, 2, 3) x
+      group by 2, 3;
+  insert into tasker.overall_histograms (grain, bucket_start, is_task, keys, counts)
+    select 'q', quarter, is_task, array_agg(key order by key), array_agg(n order by key) from (
+        select quarter, is_task, key, sum(n)::bigint as n from (
+            select tasker.quarter_day_of(bucket_start) as quarter, is_task, unnest(keys) as key, unnest(counts) as n
+              from tasker.overall_histograms where grain = 'h') u
+          group by 1, 2, 3) x
+      group by 2, 3;
+end $$;
+
+select tasker.rebuild_quarter_days();
 
 create function tasker.drop_expired_five_minutes() returns void language sql as $$
   delete from tasker.rollups where grain = 'f' and bucket_start < tasker.five_minutes_kept_from();

@@ -1,19 +1,33 @@
--- Reading a window once more, for less: its ragged beginning in five minutes where they are whole, the facts beside the rollups by a
+-- Reading a window once more, for less: its beginning in five minutes and quarter days where they are whole, the facts beside the rollups by a
 -- plan that is made once, and percentiles of many identities in one go.
 
 drop function tasker.window_pieces(timestamptz, timestamptz);
 
 -- Where the pieces of a window that begins at p_from meet: facts up to `fives_from`, five minutes up to `hours_from`, hours up to
--- `days_from`, days up to `days_to`, hours from there on. Five minutes only where they are surely kept, with half a day to spare for a
--- clock that was set back.
-create function tasker.window_pieces(p_from timestamptz, p_now timestamptz,
-  out fives_from timestamptz, out hours_from timestamptz, out days_from timestamptz, out days_to timestamptz) language sql stable as $$
-  select case when p_from >= tasker.clock() - interval '60 hours' then f else h end, h, least(d, today), today from (
-    select f, h, date_trunc('day', h + interval '1 day' - interval '1 microsecond', 'UTC') as d,
-        case when h is not null then greatest(date_trunc('day', p_now, 'UTC'), h) end as today
-      from (select tasker.five_minutes_of(p_from + interval '5 minutes' - interval '1 microsecond') as f,
-        date_trunc('hour', p_from + interval '1 hour' - interval '1 microsecond', 'UTC') as h) x) y
-$$;
+-- `quarters_from`, quarter days up to `days_from`, days up to `days_to`, quarter days up to `quarters_to`, hours from there on. Five
+-- minutes only where they are surely kept, with half a day to spare for a clock that was set back.
+create function tasker.window_pieces(p_from timestamptz, p_now timestamptz, out fives_from timestamptz, out hours_from timestamptz,
+  out quarters_from timestamptz, out days_from timestamptz, out days_to timestamptz, out quarters_to timestamptz)
+language plpgsql stable as $$
+begin
+  if p_from is null then
+    return;
+  end if;
+  hours_from := date_trunc('hour', p_from + interval '1 hour' - interval '1 microsecond', 'UTC');
+  fives_from := hours_from;
+  if p_from >= tasker.clock() - interval '60 hours' then
+    fives_from := tasker.five_minutes_of(p_from + interval '5 minutes' - interval '1 microsecond');
+  end if;
+  quarters_to := greatest(tasker.quarter_day_of(p_now), hours_from);
+  quarters_from := least(tasker.quarter_day_of(hours_from + interval '6 hours' - interval '1 microsecond'), quarters_to);
+  days_from := date_trunc('day', hours_from + interval '1 day' - interval '1 microsecond', 'UTC');
+  days_to := date_trunc('day', p_now, 'UTC');
+  -- No day is whole.
+  if days_from >= days_to then
+    days_from := quarters_from;
+    days_to := quarters_from;
+  end if;
+end $$;
 
 drop function tasker.window_facts(timestamptz, timestamptz, bigint, bigint[], integer[]);
 
@@ -100,9 +114,11 @@ begin
           from tasker.rollups u
           where (p_from is null and u.grain = 'a'
               or u.grain = 'f' and u.bucket_start >= v_pieces.fives_from and u.bucket_start < v_pieces.hours_from
-              or u.grain = 'h' and u.bucket_start >= v_pieces.hours_from and u.bucket_start < v_pieces.days_from
+              or u.grain = 'h' and u.bucket_start >= v_pieces.hours_from and u.bucket_start < v_pieces.quarters_from
+              or u.grain = 'q' and u.bucket_start >= v_pieces.quarters_from and u.bucket_start < v_pieces.days_from
               or u.grain = 'd' and u.bucket_start >= v_pieces.days_from and u.bucket_start < v_pieces.days_to
-              or u.grain = 'h' and u.bucket_start >= v_pieces.days_to)
+              or u.grain = 'q' and u.bucket_start >= v_pieces.days_to and u.bucket_start < v_pieces.quarters_to
+              or u.grain = 'h' and u.bucket_start >= v_pieces.quarters_to)
             and (p_ids is null or u.identity_id = any (p_ids))
         union all
         select f.identity_id, f.completed, f.failed, f.cancelled, f.resolved, f.skipped, f.blocked, f.reopened * (f.completed + f.failed),
@@ -132,9 +148,11 @@ begin
         select h.identity_id, unnest(h.keys) as key, unnest(h.counts) as n from tasker.rollup_histograms h
           where (p_from is null and h.grain = 'a'
               or h.grain = 'f' and h.bucket_start >= v_pieces.fives_from and h.bucket_start < v_pieces.hours_from
-              or h.grain = 'h' and h.bucket_start >= v_pieces.hours_from and h.bucket_start < v_pieces.days_from
+              or h.grain = 'h' and h.bucket_start >= v_pieces.hours_from and h.bucket_start < v_pieces.quarters_from
+              or h.grain = 'q' and h.bucket_start >= v_pieces.quarters_from and h.bucket_start < v_pieces.days_from
               or h.grain = 'd' and h.bucket_start >= v_pieces.days_from and h.bucket_start < v_pieces.days_to
-              or h.grain = 'h' and h.bucket_start >= v_pieces.days_to)
+              or h.grain = 'q' and h.bucket_start >= v_pieces.days_to and h.bucket_start < v_pieces.quarters_to
+              or h.grain = 'h' and h.bucket_start >= v_pieces.quarters_to)
             and (p_ids is null or h.identity_id = any (p_ids))
         union all
         select f.identity_id, tasker.bucket_key(f.duration_us), 1
@@ -159,9 +177,11 @@ begin
         select h.is_task, unnest(h.keys) as key, unnest(h.counts) as n from tasker.overall_histograms h
           where p_from is null and h.grain = 'a'
               or h.grain = 'f' and h.bucket_start >= v_pieces.fives_from and h.bucket_start < v_pieces.hours_from
-              or h.grain = 'h' and h.bucket_start >= v_pieces.hours_from and h.bucket_start < v_pieces.days_from
+              or h.grain = 'h' and h.bucket_start >= v_pieces.hours_from and h.bucket_start < v_pieces.quarters_from
+              or h.grain = 'q' and h.bucket_start >= v_pieces.quarters_from and h.bucket_start < v_pieces.days_from
               or h.grain = 'd' and h.bucket_start >= v_pieces.days_from and h.bucket_start < v_pieces.days_to
-              or h.grain = 'h' and h.bucket_start >= v_pieces.days_to
+              or h.grain = 'q' and h.bucket_start >= v_pieces.days_to and h.bucket_start < v_pieces.quarters_to
+              or h.grain = 'h' and h.bucket_start >= v_pieces.quarters_to
         union all
         select f.is_task, tasker.bucket_key(f.duration_us), 1
           from tasker.window_facts(p_from, v_pieces.fives_from, v_watermark, v_open, null) f where f.completed = 1) r
@@ -169,14 +189,14 @@ begin
 end $$;
 
 -- Percentiles (p50, p95, p99) of each identity's histogram in the window by nearest rank, in microseconds: the values of their buckets,
--- which a caller cuts to the exact maximum.
+-- which a caller cuts to the exact maximum. Counts are summed as double precision, which is exact up to 2^53 and three times as fast.
 create function tasker.window_percentiles(p_from timestamptz, p_now timestamptz, p_ids integer[])
 returns table (identity_id integer, percentiles_us double precision[]) language sql stable as $$
   select h.identity_id, array[tasker.bucket_us(min(h.key) filter (where h.upto * 100 >= h.total * 50)),
       tasker.bucket_us(min(h.key) filter (where h.upto * 100 >= h.total * 95)),
       tasker.bucket_us(min(h.key) filter (where h.upto * 100 >= h.total * 99))]
-    from (select x.identity_id, x.key, sum(x.n) over (partition by x.identity_id order by x.key) as upto,
-        sum(x.n) over (partition by x.identity_id) as total
+    from (select x.identity_id, x.key, sum(x.n::double precision) over (partition by x.identity_id order by x.key) as upto,
+        sum(x.n::double precision) over (partition by x.identity_id) as total
       from tasker.window_histograms(p_from, p_now, p_ids) x) h
     group by h.identity_id
 $$;

@@ -98,44 +98,31 @@ begin
       limit p_limit;
 end $$;
 
--- What completed in the seven days before p_from, which is the beginning of an hour, in UTC days where they are whole.
-create or replace function tasker.usual_totals(p_from timestamptz, p_ids integer[])
+-- What completed of each identity from p_from to before p_to (null: whenever), both at the beginning of an hour.
+create function tasker.completed_totals(p_from timestamptz, p_to timestamptz, p_ids integer[])
 returns table (identity_id integer, completed bigint, duration_us bigint)
 language plpgsql stable set plan_cache_mode = force_generic_plan set jit = off set enable_seqscan = off set timezone = 'UTC' as $$
 #variable_conflict use_column
 declare
-  v_first timestamptz := p_from - interval '168 hours';
-  v_days_to timestamptz := date_trunc('day', p_from, 'UTC');
-  v_days_from timestamptz := date_trunc('day', v_first + interval '24 hours' - interval '1 microsecond', 'UTC');
+  v_to timestamptz := coalesce(p_to, 'infinity');
+  v_pieces record := tasker.window_pieces(p_from, coalesce(p_to, tasker.clock()));
 begin
   return query
     select x.identity_id, sum(x.completed)::bigint, sum(x.duration_us)::bigint from (
         select u.identity_id, u.completed, u.duration_us from tasker.rollups u
-          where (u.grain = 'h' and u.bucket_start >= v_first and u.bucket_start < v_days_from
-              or u.grain = 'd' and u.bucket_start >= v_days_from and u.bucket_start < v_days_to
-              or u.grain = 'h' and u.bucket_start >= v_days_to and u.bucket_start < p_from)
-            and u.identity_id = any (p_ids)
+          where (u.grain = 'h' and u.bucket_start >= v_pieces.hours_from and u.bucket_start < v_pieces.quarters_from
+              or u.grain = 'q' and u.bucket_start >= v_pieces.quarters_from and u.bucket_start < v_pieces.days_from
+              or u.grain = 'd' and u.bucket_start >= v_pieces.days_from and u.bucket_start < v_pieces.days_to
+              or u.grain = 'q' and u.bucket_start >= v_pieces.days_to and u.bucket_start < v_pieces.quarters_to
+              or u.grain = 'h' and u.bucket_start >= v_pieces.quarters_to and u.bucket_start < v_to)
+            and (p_ids is null or u.identity_id = any (p_ids))
         union all
-        select f.identity_id, f.completed, f.duration_us from tasker.facts_outside_rollups(v_first, v_first, p_ids) f
-          where f.completed = 1 and f.ended_at < p_from) x
+        select f.identity_id, f.completed, f.duration_us from tasker.facts_outside_rollups(p_from, p_from, p_ids) f
+          where f.completed = 1 and f.ended_at < v_to) x
       group by 1 having sum(x.completed) > 0;
 end $$;
 
--- What completed of each identity from p_from on, which is the beginning of an hour.
-create function tasker.recent_totals(p_from timestamptz, p_now timestamptz, p_ids integer[])
-returns table (identity_id integer, completed bigint, duration_us bigint)
-language plpgsql stable set plan_cache_mode = force_generic_plan set jit = off set enable_seqscan = off set timezone = 'UTC' as $$
-#variable_conflict use_column
-begin
-  return query
-    select x.identity_id, sum(x.completed)::bigint, sum(x.duration_us)::bigint from (
-        select u.identity_id, u.completed, u.duration_us from tasker.rollups u
-          where u.grain = 'h' and u.bucket_start >= p_from and (p_ids is null or u.identity_id = any (p_ids))
-        union all
-        select f.identity_id, f.completed, f.duration_us from tasker.facts_outside_rollups(p_from, p_from, p_ids) f
-          where f.completed = 1) x
-      group by 1 having sum(x.completed) > 0;
-end $$;
+drop function tasker.usual_totals(timestamptz, integer[]);
 
 create or replace function tasker.get_steps_slower_than_usual(p_hours integer default 24, p_min_executions integer default 20,
   p_min_usual integer default 60, p_factor double precision default 1.5, p_seconds double precision default 0.1,
@@ -160,7 +147,7 @@ declare
 begin
   -- What ran too seldom or too shortly to be slower by p_seconds needs no look at the past.
   select array_agg(t.identity_id), array_agg(t.completed), array_agg(t.duration_us) into v_ids, v_completed, v_durations
-    from tasker.recent_totals(v_from, p_now, tasker.filtered_identities(p_namespace, p_task_name, p_version)) t
+    from tasker.completed_totals(v_from, null, tasker.filtered_identities(p_namespace, p_task_name, p_version)) t
     join tasker.analytics_identities i on i.id = t.identity_id and i.step_name is not null
     where t.completed >= p_min_executions and t.duration_us >= p_seconds * 1000000 * t.completed;
   if v_ids is null then
@@ -170,7 +157,7 @@ begin
   if v_hours = 24 then
     select array_agg(r.identity_id), array_agg(r.completed), array_agg(r.duration_us) into v_ids, v_completed, v_durations
       from unnest(v_ids, v_completed, v_durations) r(identity_id, completed, duration_us)
-      join tasker.usual_totals(v_from, v_ids) u on u.identity_id = r.identity_id
+      join tasker.completed_totals(v_from - interval '168 hours', v_from, v_ids) u on u.identity_id = r.identity_id
       cross join lateral (select r.duration_us::double precision / r.completed as recent, u.duration_us::double precision / u.completed as usual) m
       where u.completed >= p_min_usual and m.recent >= p_factor * m.usual and m.recent - m.usual >= p_seconds * 1000000;
     if v_ids is null then

@@ -69,7 +69,7 @@ export async function seedHistory(options: SeedHistoryOptions): Promise<SeededHi
     });
     const histories = taskHistories(parameters, lines, untilUs);
     while (await rows.writeSome(loader, histories, tasksAtOnce)) options.onProgress?.(rows.counts);
-    await loader.query({ text: "select tasker.rebuild_overall_histograms(), tasker.rebuild_five_minutes()" });
+    await loader.query({ text: "select tasker.rebuild_overall_histograms(), tasker.rebuild_five_minutes(), tasker.rebuild_quarter_days()" });
     options.onProgress?.(rows.counts);
     return rows.counts;
   });
