@@ -2,10 +2,29 @@ import { BinaryRows } from "../postgres/binary-rows.ts";
 import { dayUs, hourUs } from "./calendar.ts";
 import { Figures } from "./figures.ts";
 import type { EndedStep, EndedTask } from "./lives.ts";
-import { rollupColumns } from "./tables.ts";
+import { histograms, overallColumns, rollupColumns } from "./tables.ts";
 
 type Grain = "h" | "d" | "a";
-type ByIdentity = Map<number, Figures>;
+/** How many completed lives fell into each bucket of a histogram. */
+type Histogram = Map<number, number>;
+
+/** Those of everything that fell into a bucket of time. */
+class Overall {
+  readonly steps: Histogram = new Map();
+  readonly tasks: Histogram = new Map();
+}
+
+class TimeBucket {
+  readonly byIdentity = new Map<number, Figures>();
+  readonly overall = new Overall();
+
+  /** Adds those of a shorter one. */
+  merge(other: TimeBucket): void {
+    for (const [identity, figures] of other.byIdentity) inMap(this.byIdentity, identity, newFigures).merge(figures);
+    addTo(this.overall.steps, other.overall.steps);
+    addTo(this.overall.tasks, other.overall.tasks);
+  }
+}
 
 /**
  * Sums ends up as `tasker.fold` does, while they are made: nothing has to be read again. Buckets of time become rows as soon as
@@ -14,38 +33,41 @@ type ByIdentity = Map<number, Figures>;
 export class RollupBuilder {
   readonly rollups = new BinaryRows();
   readonly histograms = new BinaryRows();
-  readonly #hours = new Map<number, ByIdentity>();
-  readonly #days = new Map<number, ByIdentity>();
-  readonly #allTime: ByIdentity = new Map();
+  /** Of all steps together and of all tasks together. */
+  readonly overall = new BinaryRows();
+  readonly #hours = new Map<number, TimeBucket>();
+  readonly #days = new Map<number, TimeBucket>();
+  readonly #allTime = new TimeBucket();
+  readonly #taskIdentities = new Set<number>();
   // Ends come hour by hour, nearly.
   #lastHour = Number.NaN;
-  #ofLastHour: ByIdentity = new Map();
+  #ofLastHour = new TimeBucket();
 
   addStep(identity: number, step: EndedStep): void {
     this.#ofHour(step.endedAtUs, identity).addStep(step);
   }
 
   addTask(identity: number, task: EndedTask, stepCount: number): void {
+    this.#taskIdentities.add(identity);
     this.#ofHour(task.endedAtUs, identity).addTask(task, stepCount);
   }
 
   /** Everything that is still to come ends at `us` or later. */
   closeBefore(us: number): void {
-    for (const [hour, byIdentity] of this.#hours) {
+    for (const [hour, bucket] of this.#hours) {
       if (hour + hourUs > us) continue;
-      const day = inMap(this.#days, hour - (hour % dayUs), () => new Map<number, Figures>());
-      for (const [identity, figures] of byIdentity) {
-        this.#write("h", hour, identity, figures);
-        inMap(day, identity, newFigures).merge(figures);
+      const { steps, tasks } = bucket.overall;
+      for (const [identity, { histogram }] of bucket.byIdentity) {
+        addTo(this.#taskIdentities.has(identity) ? tasks : steps, histogram);
       }
+      this.#write("h", hour, bucket);
+      inMap(this.#days, hour - (hour % dayUs), newBucket).merge(bucket);
       this.#hours.delete(hour);
     }
-    for (const [day, byIdentity] of this.#days) {
+    for (const [day, bucket] of this.#days) {
       if (day + dayUs > us) continue;
-      for (const [identity, figures] of byIdentity) {
-        this.#write("d", day, identity, figures);
-        inMap(this.#allTime, identity, newFigures).merge(figures);
-      }
+      this.#write("d", day, bucket);
+      this.#allTime.merge(bucket);
       this.#days.delete(day);
     }
   }
@@ -53,37 +75,57 @@ export class RollupBuilder {
   /** Nothing is still to come. */
   finish(): void {
     this.closeBefore(Number.MAX_SAFE_INTEGER);
-    for (const [identity, figures] of this.#allTime) this.#write("a", null, identity, figures);
-    this.#allTime.clear();
+    this.#write("a", null, this.#allTime);
   }
 
   #ofHour(us: number, identity: number): Figures {
     const hour = us - (us % hourUs);
     if (hour !== this.#lastHour) {
       this.#lastHour = hour;
-      this.#ofLastHour = inMap(this.#hours, hour, () => new Map<number, Figures>());
+      this.#ofLastHour = inMap(this.#hours, hour, newBucket);
     }
-    return inMap(this.#ofLastHour, identity, newFigures);
+    return inMap(this.#ofLastHour.byIdentity, identity, newFigures);
   }
 
-  #write(grain: Grain, bucketUs: number | null, identity: number, figures: Figures): void {
-    this.rollups.begin(rollupColumns.length);
-    writeKey(this.rollups, grain, bucketUs, identity);
-    writeFigures(this.rollups, figures);
-    if (figures.histogram.size === 0) return;
-    const buckets = [...figures.histogram].toSorted(([a], [b]) => a - b);
-    this.histograms.begin(5);
-    writeKey(this.histograms, grain, bucketUs, identity);
-    this.histograms.int4Array(buckets.map(([bucket]) => bucket));
-    this.histograms.int8Array(buckets.map(([, count]) => count));
+  #write(grain: Grain, bucketUs: number | null, { byIdentity, overall }: TimeBucket): void {
+    for (const [identity, figures] of byIdentity) {
+      this.rollups.begin(rollupColumns.length);
+      writeTime(this.rollups, grain, bucketUs);
+      this.rollups.int4(identity);
+      writeFigures(this.rollups, figures);
+      if (figures.histogram.size === 0) continue;
+      this.histograms.begin(histograms.columns.length);
+      writeTime(this.histograms, grain, bucketUs);
+      this.histograms.int4(identity);
+      writeHistogram(this.histograms, figures.histogram);
+    }
+    for (const [isTask, histogram] of [
+      [false, overall.steps],
+      [true, overall.tasks],
+    ] as const) {
+      if (histogram.size === 0) continue;
+      this.overall.begin(overallColumns.length);
+      writeTime(this.overall, grain, bucketUs);
+      this.overall.bool(isTask);
+      writeHistogram(this.overall, histogram);
+    }
   }
 }
 
-function writeKey(rows: BinaryRows, grain: Grain, bucketUs: number | null, identity: number): void {
+function addTo(sum: Histogram, histogram: Histogram): void {
+  for (const [key, count] of histogram) sum.set(key, (sum.get(key) ?? 0) + count);
+}
+
+function writeHistogram(rows: BinaryRows, histogram: Histogram): void {
+  const buckets = [...histogram].toSorted(([a], [b]) => a - b);
+  rows.int4Array(buckets.map(([bucket]) => bucket));
+  rows.int8Array(buckets.map(([, count]) => count));
+}
+
+function writeTime(rows: BinaryRows, grain: Grain, bucketUs: number | null): void {
   rows.label(grain);
   if (bucketUs === null) rows.minusInfinity();
   else rows.timestamp(bucketUs);
-  rows.int4(identity);
 }
 
 /** In the order of `rollupColumns`, after the key. */
@@ -107,6 +149,10 @@ function writeFigures(rows: BinaryRows, figures: Figures): void {
   rows.int8(figures.failedStepCount);
   if (figures.lastEndedAtUs === null) rows.null();
   else rows.timestamp(figures.lastEndedAtUs);
+}
+
+function newBucket(): TimeBucket {
+  return new TimeBucket();
 }
 
 function newFigures(): Figures {
