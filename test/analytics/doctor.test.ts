@@ -14,6 +14,7 @@ import {
   failStep,
   foldAll,
   moveClock,
+  onlyRow,
   register,
   runStep,
   stepIdOf,
@@ -136,6 +137,84 @@ describe("tasker doctor --analytics", () => {
     assert.ok(Number(pending?.[2]) > 0);
     await db.query({ text: "update tasker.state_counts set count = 0 where subject = 'task' and state = 'complete'" });
     assert.ok((await of()).some(([field]) => field === "tasks complete"));
+  });
+
+  test("names what is wrong in the histograms of everything, of the window and of all time", async (t) => {
+    const { db, doctor } = await setup(t);
+    await foldAll(db);
+    const off = async () =>
+      (await examineAnalytics(db, wide)).differences.map(({ namespace_name, field, analytics, recounted }) => [
+        namespace_name,
+        field.replace(/\d+/u, "n"),
+        Number(analytics) - Number(recounted),
+      ]);
+    await db.query({
+      text: `update tasker.overall_histograms set counts[1] = counts[1] + 3 where grain = 'h' and not is_task and bucket_start = (
+        select max(bucket_start) from tasker.overall_histograms where grain = 'h' and not is_task)`,
+    });
+    assert.deepEqual(await off(), [[null, "histogram bucket n of all steps", 3]]);
+    const { code, out } = await doctor("--analytics", "--hours", "90", "--seed", "14");
+    assert.equal(code, 1);
+    assert.match(out, /^everything +histogram bucket \d+ of all steps +\d+ +\d+$/mu);
+    await db.query({
+      text: "update tasker.overall_histograms set counts[1] = counts[1] - 2 where grain = 'a' and is_task",
+    });
+    assert.deepEqual(await off(), [
+      [null, "histogram bucket n of all steps", 3],
+      [null, "all-time histogram bucket n of all tasks", -2],
+    ]);
+  });
+
+  test("names the figure and the histogram of all time that its days do not add up to", async (t) => {
+    const { db, template } = await setup(t);
+    await foldAll(db);
+    const values = [stepIdOf(template, "pack")];
+    await db.query({
+      text: "update tasker.rollups set failed = failed + 4, max_duration_us = max_duration_us + 1 where grain = 'a' and identity_id = $1",
+      values,
+    });
+    // With the histogram of everything, which is compared with it.
+    await db.query({
+      text: "update tasker.rollup_histograms set counts[1] = counts[1] + 3 where grain = 'a' and identity_id = $1",
+      values,
+    });
+    const { differences } = await examineAnalytics(db, wide);
+    const off = differences.map(({ step_name, field, analytics, recounted }) => [
+      step_name,
+      field.replace(/\d+/u, "n"),
+      Number(analytics) - Number(recounted),
+    ]);
+    assert.deepEqual(off, [
+      ["pack", "all-time failed", 4],
+      ["pack", "all-time max_duration_us", 1],
+      ["pack", "all-time histogram bucket n", 3],
+      [null, "all-time histogram bucket n of all steps", -3],
+    ]);
+  });
+
+  test("names the step and the day whose critical paths do not add up", async (t) => {
+    const { db } = await setup(t);
+    await foldAll(db);
+    await db.query({ text: "select tasker.trace_critical_paths(100000)" });
+    assert.deepEqual((await examineAnalytics(db, wide)).differences, []);
+    const { rowCount } = await onlyRow<{ rowCount: number }>(
+      db,
+      `with wrong as (update tasker.critical_paths set owned_us = owned_us + 7 where (grain, bucket_start, identity_id) = (
+          select grain, bucket_start, identity_id from tasker.critical_paths where grain = 'd'
+            order by bucket_start, identity_id limit 1) returning 1)
+        select count(*) as "rowCount" from wrong`,
+    );
+    assert.equal(rowCount, 1);
+    const { differences } = await examineAnalytics(db, wide);
+    const off = differences.map(({ field, analytics, recounted }) => [
+      field.replace(/\d{4}-\d\d-\d\d/u, "a day"),
+      Number(analytics) - Number(recounted),
+    ]);
+    assert.deepEqual(off, [
+      ["critical path of all time, us", -7],
+      ["critical path of a day, us", 7],
+    ]);
+    assert.ok(differences.every(({ namespace_name, step_name }) => namespace_name === "shop" && step_name !== null));
   });
 
   test("says what it needs", async (t) => {
