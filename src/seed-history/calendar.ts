@@ -1,3 +1,4 @@
+export const fiveMinutesUs = 300 * 1e6;
 export const hourUs = 3600 * 1e6;
 export const dayUs = 24 * hourUs;
 

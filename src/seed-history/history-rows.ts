@@ -1,7 +1,10 @@
 import { BinaryRows } from "../postgres/binary-rows.ts";
 import type { BulkLoader, CopyTarget } from "../postgres/bulk-load.ts";
+import { dayUs } from "./calendar.ts";
+import type { DayTables } from "./day-tables.ts";
 import type { EndedStep, EndedTask, TaskHistory } from "./lives.ts";
-import { RollupBuilder } from "./rollups.ts";
+import { copyOverall } from "./overall-histograms.ts";
+import { inMap, RollupBuilder } from "./rollups.ts";
 import { StateChanges } from "./state-changes.ts";
 import { histograms, rollups, stateCounts, stateDeltas, stepFacts, taskFacts } from "./tables.ts";
 import type { TemplateModel } from "./templates.ts";
@@ -18,6 +21,9 @@ export interface HistoryRowsOptions {
   readonly tick: number;
   /** What ended before has left only rollups. */
   readonly factsFromUs: number;
+  /** From when on buckets of five minutes are kept. */
+  readonly fivesFromUs: number;
+  readonly dayTables: DayTables;
 }
 
 /** What has been made so far. */
@@ -31,35 +37,43 @@ export interface HistoryCounts {
 export class HistoryRows {
   readonly counts: HistoryCounts = { tasks: 0, steps: 0 };
   readonly #options: HistoryRowsOptions;
-  readonly #steps = new BinaryRows();
+  /** By the beginning of their day. */
+  readonly #steps = new Map<number, BinaryRows>();
   readonly #tasks = new BinaryRows();
-  readonly #rollups = new RollupBuilder();
+  readonly #rollups: RollupBuilder;
   readonly #states: StateChanges;
+  /** Begins the next call. */
+  #next: TaskHistory | undefined;
 
   constructor(options: HistoryRowsOptions) {
     this.#options = options;
+    this.#rollups = new RollupBuilder(options.fivesFromUs);
     this.#states = new StateChanges(options.tick, options.factsFromUs);
   }
 
   /** Writes the next `tasksMax` histories at most. Resolves to whether any is left. */
   async writeSome(loader: BulkLoader, histories: Iterator<TaskHistory>, tasksMax: number): Promise<boolean> {
-    let isLeft = true;
-    const chunks = function* (this: HistoryRows): Generator<Buffer> {
-      for (let index = 0; index < tasksMax; index++) {
-        const next = histories.next();
-        if (next.done === true) {
-          isLeft = false;
-          break;
+    let left = tasksMax;
+    this.#next ??= nextOf(histories);
+    while (left > 0 && this.#next !== undefined) {
+      const day = startOfDay(this.#next.createdAtUs);
+      await this.#copySteps(loader, day);
+      const chunks = function* (this: HistoryRows): Generator<Buffer> {
+        const rows = inMap(this.#steps, day, newRows);
+        for (; left > 0 && this.#next !== undefined && startOfDay(this.#next.createdAtUs) === day; left--) {
+          this.#add(this.#next);
+          if (rows.hasFull) yield* rows.takeFull();
+          this.#next = nextOf(histories);
         }
-        this.#add(next.value);
-        if (this.#steps.hasFull) yield* this.#steps.takeFull();
-      }
-      yield* this.#steps.take();
-    };
-    // Steps are by far the most: they go to the server while they are made, the others wait for their turn.
-    await loader.copy(stepFacts, chunks.call(this));
+        yield* rows.take();
+      };
+      // Steps are by far the most: they go to the server while they are made, the others wait for their turn.
+      await loader.copy(this.#options.dayTables.targetOf(day), chunks.call(this));
+    }
     await this.#copy(loader, taskFacts, this.#tasks);
+    const isLeft = this.#next !== undefined;
     if (!isLeft) {
+      await this.#copySteps(loader, Number.POSITIVE_INFINITY);
       this.#rollups.finish();
       this.#states.finish();
       await this.#copy(loader, stateCounts, this.#states.counts);
@@ -67,7 +81,17 @@ export class HistoryRows {
     await this.#copy(loader, stateDeltas, this.#states.deltas);
     await this.#copy(loader, rollups, this.#rollups.rollups);
     await this.#copy(loader, histograms, this.#rollups.histograms);
+    await copyOverall(loader, this.#rollups.overall);
     return isLeft;
+  }
+
+  /** Those of the days before, in which nothing can end any more. */
+  async #copySteps(loader: BulkLoader, beforeDay: number): Promise<void> {
+    for (const [day, rows] of this.#steps) {
+      if (day >= beforeDay) continue;
+      await this.#copy(loader, this.#options.dayTables.targetOf(day), rows);
+      this.#steps.delete(day);
+    }
   }
 
   async #copy(loader: BulkLoader, target: CopyTarget, rows: BinaryRows): Promise<void> {
@@ -97,7 +121,7 @@ export class HistoryRows {
 
   /** In the order of `stepFacts.columns`. */
   #stepFact(identity: number, step: EndedStep, history: TaskHistory): void {
-    const rows = this.#steps;
+    const rows = inMap(this.#steps, startOfDay(step.endedAtUs), newRows);
     rows.begin(stepFacts.columns.length);
     rows.timestamp(step.endedAtUs);
     rows.int8(this.#options.tick);
@@ -127,6 +151,19 @@ export class HistoryRows {
     rows.label(end.outcome);
     rows.bool(end.reopened);
   }
+}
+
+function nextOf(histories: Iterator<TaskHistory>): TaskHistory | undefined {
+  const next = histories.next();
+  return next.done === true ? undefined : next.value;
+}
+
+function startOfDay(us: number): number {
+  return us - (us % dayUs);
+}
+
+function newRows(): BinaryRows {
+  return new BinaryRows();
 }
 
 /** A UUIDv7 of the task's creation. */

@@ -3,8 +3,10 @@ import { migrationStatus } from "../postgres/migrate.ts";
 import type { Database, Sql } from "../postgres/sql.ts";
 import { registerTemplate } from "../templates/register.ts";
 import { dayUs } from "./calendar.ts";
+import { DayTables } from "./day-tables.ts";
 import { type HistoryCounts, HistoryRows, type TemplateIdentities } from "./history-rows.ts";
 import { taskHistories } from "./lives.ts";
+import { addOverall, makeOverallTable } from "./overall-histograms.ts";
 import { checkHistoryParameters, type HistoryParameters, SeedHistoryError } from "./parameters.ts";
 import { makePartitions } from "./partitions.ts";
 import { allTables } from "./tables.ts";
@@ -57,25 +59,32 @@ export async function seedHistory(options: SeedHistoryOptions): Promise<SeededHi
   await checkDatabase(database, options);
   const factsFromUs = untilUs - (untilUs % dayUs) - options.factsRetentionDays * dayUs;
   // Of its own, because it would keep readers waiting to the end.
-  await makePartitions(database, Math.max(factsFromUs, untilUs - parameters.days * dayUs), untilUs);
+  const firstFactUs = Math.max(factsFromUs, untilUs - parameters.days * dayUs);
+  await makePartitions(database, firstFactUs, untilUs);
   const lines = planTemplates(parameters);
   const counts = await bulkLoad({ ...options, applicationName: "tasker seed-history" }, async (loader) => {
     await lock(loader);
     await checkDatabase(loader, options);
+    const dayTables = await DayTables.create(loader, firstFactUs, untilUs);
+    await makeOverallTable(loader);
     const rows = new HistoryRows({
       identities: await register(loader, lines),
       tick: await foldedTick(loader),
       factsFromUs,
+      fivesFromUs: await fivesFrom(loader),
+      dayTables,
     });
     const histories = taskHistories(parameters, lines, untilUs);
     while (await rows.writeSome(loader, histories, tasksAtOnce)) options.onProgress?.(rows.counts);
-    await loader.query({ text: "select tasker.rebuild_overall_histograms(), tasker.rebuild_five_minutes(), tasker.rebuild_quarter_days()" });
+    await dayTables.finish(loader);
+    // A fold holds its state's row when it begins to read facts: so in this order.
+    await addOverall(loader);
+    await dayTables.attach(loader);
     options.onProgress?.(rows.counts);
     return rows.counts;
   });
   // The planner's figures, and the summaries of what was appended to the facts' BRIN indexes.
-  for (const table of [...allTables.map((target) => target.table), "tasker.overall_histograms"])
-    await database.query({ text: `vacuum (analyze) ${table}` });
+  for (const table of allTables) await database.query({ text: `vacuum (analyze) ${table}` });
   return { ...counts, untilUs, lines };
 }
 
@@ -115,6 +124,14 @@ async function foldedTick(sql: Sql): Promise<number> {
   const [row] = await sql.query<{ tick: number }>({ text: "select watermark - 1 as tick from tasker.fold_state" });
   if (row === undefined) throw new Error("the database has no fold state");
   return row.tick;
+}
+
+async function fivesFrom(sql: Sql): Promise<number> {
+  const [row] = await sql.query<{ us: number }>({
+    text: "select (extract(epoch from tasker.five_minutes_kept_from()) * 1000000)::bigint as us",
+  });
+  if (row === undefined) throw new Error("the database told no time");
+  return row.us;
 }
 
 async function register(

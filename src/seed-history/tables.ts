@@ -75,7 +75,10 @@ export const histograms: CopyTarget = {
   columns: ["grain", "bucket_start", "identity_id", "keys", "counts"],
 };
 
-/** Those of which each day is a partition of its own. */
-export const partitionedTables: readonly CopyTarget[] = [stepFacts, taskFacts, stateDeltas];
+/** Those of all steps together and of all tasks together. */
+export const overallColumns = ["grain", "bucket_start", "is_task", "keys", "counts"] as const;
 
-export const allTables: readonly CopyTarget[] = [...partitionedTables, stateCounts, rollups, histograms];
+export const allTables: readonly string[] = [
+  ...[stepFacts, taskFacts, stateDeltas, stateCounts, rollups, histograms].map(({ table }) => table),
+  "tasker.overall_histograms",
+];

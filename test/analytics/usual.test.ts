@@ -197,7 +197,7 @@ test("at every hour of the day the week's totals are the sums of its seven days"
     text: `select h as hour, t.completed as weeks, d.completed as days,
         (t.completed, t.duration_us) is distinct from (d.completed, d.duration_us) as wrong
       from generate_series(0, 30) h cross join lateral (select timestamptz '2026-03-19 00:00Z' + h * interval '1 hour' as start) f
-      left join tasker.usual_totals(f.start, array[$1::integer]) t on true
+      left join tasker.completed_totals(f.start - interval '168 hours', f.start, array[$1::integer]) t on true
       left join lateral (select sum(completed)::bigint as completed, sum(duration_us)::bigint as duration_us
         from tasker.usual_figures(f.start, 24, array[$1::integer])) d on true
       order by h`,

@@ -107,6 +107,7 @@ function linesOf({ window_start, window_end, facts, tasks, steps, differences }:
 }
 
 function labelOf({ namespace_name, task_name, version, step_name }: Difference): string {
+  if (namespace_name === null) return "everything";
   return `${namespace_name}/${task_name} ${version}${step_name === null ? "" : ` ${step_name}`}`;
 }
 

@@ -141,6 +141,25 @@ begin
   return v_folded;
 end $$;
 
+-- Makes the histograms of everything anew from those of the identities: hours, days and all time. Nothing is folded meanwhile.
+create or replace function tasker.rebuild_overall_histograms() returns void language plpgsql set jit = off set timezone = 'UTC' as $$
+begin
+  perform from tasker.fold_state for update;
+  delete from tasker.overall_histograms where grain in ('h', 'd', 'a');
+  with hours as materialized (
+    select bucket_start, is_task, key, sum(n) as n from (
+        select h.bucket_start, i.step_name is null as is_task, unnest(h.keys) as key, unnest(h.counts) as n
+          from tasker.rollup_histograms h join tasker.analytics_identities i on i.id = h.identity_id where h.grain = 'h') u
+      group by 1, 2, 3),
+  grains as (
+    select g.grain, g.bucket, h.is_task, h.key, sum(h.n)::bigint as n
+      from hours h cross join lateral (values ('h'::"char", h.bucket_start), ('d'::"char", date_trunc('day', h.bucket_start, 'UTC')),
+        ('a'::"char", '-infinity'::timestamptz)) g(grain, bucket)
+      group by 1, 2, 3, 4)
+  insert into tasker.overall_histograms (grain, bucket_start, is_task, keys, counts)
+    select grain, bucket, is_task, array_agg(key order by key), array_agg(n order by key) from grains group by 1, 2, 3;
+end $$;
+
 -- Makes the five minutes that are kept anew from their folded facts: of a database from before they were kept, and after
 -- `tasker seed-history`. Nothing is folded meanwhile.
 create function tasker.rebuild_five_minutes() returns void language plpgsql set jit = off set timezone = 'UTC' as $$
