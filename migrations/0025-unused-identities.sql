@@ -20,14 +20,15 @@ begin
   -- Whoever folds or traces writes the same rows, in an order of its own.
   perform from tasker.fold_state for update;
   perform from tasker.critical_path_state for update;
-  select array_agg(distinct t.id) into v_used from (
-      select id from tasker.analytics_identities where created_at >= v_until
-      union all select identity_id from tasker.rollups where grain = 'a' and last_ended_at >= v_until
-      union all select named_task_id from tasker.named_task_revisions where created_at >= v_until
-      union all select identity_id from tasker.state_counts
-        where subject = 'task' and state in ('pending', 'in_progress') and count > 0) u
-    join tasker.analytics_identities i on i.id = u.id
-    join tasker.analytics_identities t using (namespace_name, task_name, version);
+  select array_agg(t.id) into v_used from tasker.analytics_identities t
+    where (namespace_name, task_name, version) in (
+      select i.namespace_name, i.task_name, i.version from tasker.analytics_identities i
+        where i.id in (
+          select id from tasker.analytics_identities where created_at >= v_until
+          union all select identity_id from tasker.rollups where grain = 'a' and last_ended_at >= v_until
+          union all select named_task_id from tasker.named_task_revisions where created_at >= v_until
+          union all select identity_id from tasker.state_counts
+            where subject = 'task' and state in ('pending', 'in_progress') and count > 0));
   update tasker.analytics_identities set unused_since = null where unused_since is not null and id = any (v_used);
   select array_agg(id) into v_templates from (
     select id from tasker.analytics_identities

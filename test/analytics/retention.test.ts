@@ -7,6 +7,8 @@ import { identitiesMax } from "../../src/templates/register.ts";
 import { recordingLogger } from "../http/recording-logger.ts";
 import { testDatabase } from "../support/database.ts";
 import { createTask, foldAll, onlyRow, register, runStep, setClock, stopClock } from "../support/engine.ts";
+import { eventually } from "../support/eventually.ts";
+import { startTasker } from "../support/tasker-process.ts";
 import { traceAll } from "./critical-path.ts";
 import { bottlenecks, figuresOf, ownTemplate, performance, within } from "./support.ts";
 
@@ -186,4 +188,26 @@ test("histograms of everything are made anew from what is left of every grain", 
   assert.ok(before.length > 6);
   await db.query({ text: "select tasker.rebuild_overall_histograms()" });
   assert.deepEqual(await overall(), before);
+});
+
+test("a process of the fleet does it", async (t) => {
+  const { url, db: own } = await testDatabase(t);
+  await register(own, { pack: [] });
+  await own.query({ text: "update tasker.analytics_identities set created_at = '2020-01-01Z'" });
+  await own.query({ text: "update tasker.named_task_revisions set created_at = '2020-01-01Z'" });
+  startTasker(t, ["serve"], {
+    env: { DATABASE_URL: url, TASKER_HTTP_PORT: "0", TASKER_MAINTENANCE_HOURS_RETENTION_DAYS: "30" },
+  });
+  const state = await eventually(
+    "the unused template is marked",
+    () =>
+      onlyRow<{ unused: number; days: number }>(
+        own,
+        `select (select count(*) from tasker.analytics_identities where unused_since is not null) as unused,
+          (extract(epoch from date_trunc('day', now(), 'UTC') - nullif(hours_from, '-infinity')) / 86400)::integer as days
+        from tasker.retention_state`,
+      ),
+    ({ unused }) => unused === 2,
+  );
+  assert.equal(state.days, 30);
 });
