@@ -1,7 +1,7 @@
 -- More grains. Windows of up to 48 hours begin at a minute, and the facts of up to an hour were added up one by one: most of an answer's
 -- time. Now whole five minutes of that hour are rollups, too; and quarters of a day stand for the hours of a day that is not whole.
 
--- Grain 'f': five minutes, kept for 72 hours. Grain 'q': six hours.
+-- Grain 'f': five minutes, kept for some days. Grain 'q': six hours.
 alter table tasker.rollups drop constraint grain_is_hour_day_or_all;
 alter table tasker.rollups add constraint grain_is_known check (grain in ('f', 'h', 'q', 'd', 'a'));
 
@@ -21,17 +21,17 @@ create function tasker.quarter_day_of(p_at timestamptz) returns timestamptz lang
   select date_bin(interval '6 hours', p_at, timestamptz '1970-01-01 00:00:00+00')
 $$;
 
--- From when on five minutes are kept: no window that begins within an hour reaches further back than 49 hours.
-create function tasker.five_minutes_kept_from() returns timestamptz language sql volatile as $$
-  select tasker.five_minutes_of(tasker.clock() - interval '72 hours')
-$$;
+-- From when on there are five minutes of everything that is folded; only ever moves on. A database that has no facts yet drops none.
+alter table tasker.fold_state add column fives_from timestamptz not null default '-infinity';
+update tasker.fold_state set fives_from = tasker.five_minutes_of(tasker.clock() - interval '72 hours')
+  where exists (select from tasker.step_facts) or exists (select from tasker.task_facts);
 
 -- The buckets that something belongs to, by the beginning of its five minutes.
-create function tasker.buckets_of(p_five timestamptz, p_kept_from timestamptz) returns table (grain "char", bucket timestamptz)
+create function tasker.buckets_of(p_five timestamptz, p_fives_from timestamptz) returns table (grain "char", bucket timestamptz)
 language sql immutable as $$
   select * from (values ('f'::"char", p_five), ('h', date_trunc('hour', p_five, 'UTC')), ('q', tasker.quarter_day_of(p_five)),
       ('d', date_trunc('day', p_five, 'UTC')), ('a', '-infinity'::timestamptz)) g(grain, bucket)
-    where grain <> 'f' or bucket >= p_kept_from
+    where grain <> 'f' or bucket >= p_fives_from
 $$;
 
 -- Sums up facts and deltas with ticks in p_ended, or from p_from to below p_to and not in p_running. The caller holds the row of
@@ -42,8 +42,9 @@ set plan_cache_mode = force_generic_plan set jit = off
 set enable_seqscan = off set enable_hashjoin = off set enable_mergejoin = off set enable_material = off as $$
 declare
   v_folded bigint;
-  v_kept_from timestamptz := tasker.five_minutes_kept_from();
+  v_fives_from timestamptz;
 begin
+  select fives_from into strict v_fives_from from tasker.fold_state;
   with fresh as materialized (
     select *, tasker.five_minutes_of(ended_at) as five from (
       select * from tasker.ended where tick = any (p_ended)
@@ -61,7 +62,7 @@ begin
         max(ended_at) filter (where completed + failed = 1) as last_ended_at
       from fresh group by identity_id, five),
   grains as (
-    select g.grain, g.bucket, b.* from by_five b cross join lateral tasker.buckets_of(b.five, v_kept_from) g),
+    select g.grain, g.bucket, b.* from by_five b cross join lateral tasker.buckets_of(b.five, v_fives_from) g),
   scalars as (
     insert into tasker.rollups as r (grain, bucket_start, identity_id, completed, failed, cancelled, resolved, skipped, blocked,
       reopened, attempts, failed_attempts, duration_us, max_duration_us, failed_duration_us, dependency_wait_us, queue_wait_us,
@@ -84,7 +85,7 @@ begin
     select g.grain, g.bucket, identity_id, key, sum(n) as n
       from (select identity_id, five, tasker.bucket_key(duration_us) as key, count(*) as n from fresh where completed = 1
         group by 1, 2, 3) f
-      cross join lateral tasker.buckets_of(f.five, v_kept_from) g
+      cross join lateral tasker.buckets_of(f.five, v_fives_from) g
       group by 1, 2, 3, 4),
   merged as (
     select grain, bucket, identity_id, key, sum(n)::bigint as n from (
@@ -103,7 +104,7 @@ begin
     select g.grain, g.bucket, is_task, key, sum(n) as n
       from (select is_task, five, tasker.bucket_key(duration_us) as key, count(*) as n from fresh where completed = 1
         group by 1, 2, 3) f
-      cross join lateral tasker.buckets_of(f.five, v_kept_from) g
+      cross join lateral tasker.buckets_of(f.five, v_fives_from) g
       group by 1, 2, 3, 4),
   overall_merged as (
     select grain, bucket, is_task, key, sum(n)::bigint as n from (
@@ -141,34 +142,14 @@ begin
   return v_folded;
 end $$;
 
--- Makes the histograms of everything anew from those of the identities: hours, days and all time. Nothing is folded meanwhile.
-create or replace function tasker.rebuild_overall_histograms() returns void language plpgsql set jit = off set timezone = 'UTC' as $$
-begin
-  perform from tasker.fold_state for update;
-  delete from tasker.overall_histograms where grain in ('h', 'd', 'a');
-  with hours as materialized (
-    select bucket_start, is_task, key, sum(n) as n from (
-        select h.bucket_start, i.step_name is null as is_task, unnest(h.keys) as key, unnest(h.counts) as n
-          from tasker.rollup_histograms h join tasker.analytics_identities i on i.id = h.identity_id where h.grain = 'h') u
-      group by 1, 2, 3),
-  grains as (
-    select g.grain, g.bucket, h.is_task, h.key, sum(h.n)::bigint as n
-      from hours h cross join lateral (values ('h'::"char", h.bucket_start), ('d'::"char", date_trunc('day', h.bucket_start, 'UTC')),
-        ('a'::"char", '-infinity'::timestamptz)) g(grain, bucket)
-      group by 1, 2, 3, 4)
-  insert into tasker.overall_histograms (grain, bucket_start, is_task, keys, counts)
-    select grain, bucket, is_task, array_agg(key order by key), array_agg(n order by key) from grains group by 1, 2, 3;
-end $$;
-
--- Makes the five minutes that are kept anew from their folded facts: of a database from before they were kept, and after
--- `tasker seed-history`. Nothing is folded meanwhile.
+-- Makes the five minutes anew from the folded facts: of a database from before they were kept. Nothing is folded meanwhile.
 create function tasker.rebuild_five_minutes() returns void language plpgsql set jit = off set timezone = 'UTC' as $$
 declare
   v_watermark bigint;
   v_open bigint[];
-  v_from timestamptz := tasker.five_minutes_kept_from();
+  v_from timestamptz;
 begin
-  select watermark, open_ticks into strict v_watermark, v_open from tasker.fold_state for update;
+  select watermark, open_ticks, fives_from into strict v_watermark, v_open, v_from from tasker.fold_state for update;
   delete from tasker.rollups where grain = 'f';
   delete from tasker.rollup_histograms where grain = 'f';
   delete from tasker.overall_histograms where grain = 'f';
@@ -230,8 +211,14 @@ end $$;
 
 select tasker.rebuild_quarter_days();
 
-create function tasker.drop_expired_five_minutes() returns void language sql as $$
-  delete from tasker.rollups where grain = 'f' and bucket_start < tasker.five_minutes_kept_from();
-  delete from tasker.rollup_histograms where grain = 'f' and bucket_start < tasker.five_minutes_kept_from();
-  delete from tasker.overall_histograms where grain = 'f' and bucket_start < tasker.five_minutes_kept_from();
-$$;
+-- Windows that begin within an hour reach back 49 hours at most; a day more is for a clock that is set back.
+create function tasker.drop_expired_five_minutes() returns void language plpgsql as $$
+declare
+  v_from timestamptz;
+begin
+  update tasker.fold_state set fives_from = greatest(fives_from, tasker.five_minutes_of(tasker.clock() - interval '72 hours'))
+    returning fives_from into strict v_from;
+  delete from tasker.rollups where grain = 'f' and bucket_start < v_from;
+  delete from tasker.rollup_histograms where grain = 'f' and bucket_start < v_from;
+  delete from tasker.overall_histograms where grain = 'f' and bucket_start < v_from;
+end $$;

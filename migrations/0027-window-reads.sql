@@ -4,8 +4,8 @@
 drop function tasker.window_pieces(timestamptz, timestamptz);
 
 -- Where the pieces of a window that begins at p_from meet: facts up to `fives_from`, five minutes up to `hours_from`, hours up to
--- `quarters_from`, quarter days up to `days_from`, days up to `days_to`, quarter days up to `quarters_to`, hours from there on. Five
--- minutes only where they are surely kept, with half a day to spare for a clock that was set back.
+-- `quarters_from`, quarter days up to `days_from`, days up to `days_to`, quarter days up to `quarters_to`, hours from there on. Where
+-- five minutes are dropped already, facts up to `hours_from`.
 create function tasker.window_pieces(p_from timestamptz, p_now timestamptz, out fives_from timestamptz, out hours_from timestamptz,
   out quarters_from timestamptz, out days_from timestamptz, out days_to timestamptz, out quarters_to timestamptz)
 language plpgsql stable as $$
@@ -14,9 +14,9 @@ begin
     return;
   end if;
   hours_from := date_trunc('hour', p_from + interval '1 hour' - interval '1 microsecond', 'UTC');
-  fives_from := hours_from;
-  if p_from >= tasker.clock() - interval '60 hours' then
-    fives_from := tasker.five_minutes_of(p_from + interval '5 minutes' - interval '1 microsecond');
+  fives_from := tasker.five_minutes_of(p_from + interval '5 minutes' - interval '1 microsecond');
+  if exists (select from tasker.fold_state s where s.fives_from > window_pieces.fives_from) then
+    fives_from := hours_from;
   end if;
   quarters_to := greatest(tasker.quarter_day_of(p_now), hours_from);
   quarters_from := least(tasker.quarter_day_of(hours_from + interval '6 hours' - interval '1 microsecond'), quarters_to);

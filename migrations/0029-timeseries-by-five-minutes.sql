@@ -6,13 +6,14 @@ drop function tasker.bucketed_pieces(timestamptz, timestamptz, interval);
 -- than five minutes for buckets of five (where those are not kept, facts), no whole days for hours.
 create function tasker.bucketed_pieces(p_from timestamptz, p_now timestamptz, p_length interval, out fives_from timestamptz,
   out fives_to timestamptz, out hours_from timestamptz, out days_from timestamptz, out days_to timestamptz) language sql stable as $$
-  select case when p_length >= interval '1 hour' or p_length = interval '5 minutes' and p_from >= tasker.clock() - interval '60 hours'
-        then p.fives_from else timestamptz 'infinity' end,
+  -- fives_from is hours_from where the first five minutes are dropped: from there on there may be some again.
+  select case when p_length >= interval '1 hour' or p_length = interval '5 minutes' and p.fives_from >= s.fives_from then p.fives_from
+        else timestamptz 'infinity' end,
       case when p_length < interval '1 hour' then timestamptz 'infinity' else p.hours_from end,
       case when p_length < interval '1 hour' then timestamptz 'infinity' else p.hours_from end,
       case when p_length < interval '24 hours' then timestamptz 'infinity' else p.days_from end,
       case when p_length < interval '24 hours' then timestamptz 'infinity' else p.days_to end
-    from tasker.window_pieces(p_from, p_now) p
+    from tasker.window_pieces(p_from, p_now) p, tasker.fold_state s
 $$;
 
 -- The figures of all tasks, and of all steps, of each bucket with any, in the words of tasker.rollups. What ended after p_now

@@ -130,7 +130,14 @@ async function start(options: AppOptions, started: Service[], stop: () => Promis
   }
   let http: HttpServer | undefined;
   if (options.serve === true) {
-    const health = (): Promise<HealthReport> => checkHealth(pool, caches, replica);
+    const health = (): Promise<HealthReport> =>
+      checkHealth({
+        database: pool,
+        caches,
+        replica,
+        foldIntervalMs: config.maintenance.foldIntervalMs,
+        metrics,
+      });
     http = createHttpServer({
       ...config.http,
       analytics,

@@ -2,6 +2,7 @@ import { AnalyticsQueryService } from "../analytics/analytics-query-service.ts";
 import { AnalyticsService } from "../analytics/analytics-service.ts";
 import { criticalPathChore } from "../analytics/critical-path.ts";
 import { foldChore, partitionsChore } from "../analytics/fold.ts";
+import { retentionChore } from "../analytics/retention.ts";
 import { AnalyticsReplica } from "../analytics/replica.ts";
 import { type Caches, openCaches } from "../cache/caches.ts";
 import { exposeCacheFigures } from "../cache/figures.ts";
@@ -110,8 +111,7 @@ export function composeAnalytics(
 
 export function composeMaintenance({ config, logger, metrics, pool: sql, wakeUps, outcomes }: Parts): Maintenance {
   const { maintenance } = config;
-  const { leaderLeaseMs, foldIntervalMs, foldBatchRows, rescueIntervalMs, partitionsIntervalMs, factsRetentionDays } =
-    maintenance;
+  const { leaderLeaseMs, foldIntervalMs, foldBatchRows, rescueIntervalMs, partitionsIntervalMs } = maintenance;
   const onRescued = ({ wakeNamespaces, endedTasks }: Settled): void => {
     wakeUps.wake(wakeNamespaces);
     outcomes.ended(endedTasks);
@@ -120,7 +120,8 @@ export function composeMaintenance({ config, logger, metrics, pool: sql, wakeUps
     foldChore({ sql, intervalMs: foldIntervalMs, rowsMax: foldBatchRows, logger, metrics }),
     criticalPathChore({ sql, intervalMs: foldIntervalMs }),
     rescueChore({ sql, intervalMs: rescueIntervalMs, logger, onRescued }),
-    partitionsChore({ sql, intervalMs: partitionsIntervalMs, factsRetentionDays, logger, metrics }),
+    partitionsChore({ ...maintenance, sql, intervalMs: partitionsIntervalMs, logger, metrics }),
+    retentionChore({ ...maintenance, sql, intervalMs: partitionsIntervalMs, logger }),
   ];
   return new Maintenance({ sql, leaderLeaseMs, clock, logger, chores });
 }

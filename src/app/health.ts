@@ -1,26 +1,49 @@
+import { readFoldStatus } from "../analytics/fold-status.ts";
 import type { AnalyticsReplica } from "../analytics/replica.ts";
 import type { Caches } from "../cache/caches.ts";
 import { cacheChecks } from "../cache/health-checks.ts";
 import type { HealthCheck, HealthReport } from "../http/options.ts";
 import type { Database } from "../postgres/sql.ts";
+import type { Metrics } from "../runtime/metrics.ts";
+
+export interface HealthOptions {
+  readonly database: Database;
+  readonly caches: Caches;
+  readonly replica: AnalyticsReplica | undefined;
+  readonly foldIntervalMs: number;
+  readonly metrics: Pick<Metrics, "foldBehindSeconds" | "foldOpenTransactions" | "foldOldestTransactionSeconds">;
+}
 
 /** Looks after everything this process depends on. */
-export async function checkHealth(
-  database: Database,
-  caches: Caches,
-  replica: AnalyticsReplica | undefined,
-): Promise<HealthReport> {
+export async function checkHealth(options: HealthOptions): Promise<HealthReport> {
+  const { database, caches, replica } = options;
   const reachable = await database.query({ text: "select 1" }).then(
     () => true,
     () => false,
   );
   const checks = [
     { name: "database", healthy: reachable, detail: { pool: database.usage() } },
+    ...(reachable ? [await foldCheck(options)] : []),
     ...replicaChecks(replica),
     ...cacheChecks(await caches.health()),
   ];
-  // The replica and the cache are best effort: without them everything works.
+  // The fold, the replica and the cache are best effort: without them every answer is right.
   return { healthy: reachable, checks };
+}
+
+/** Whether somebody folds, and which transaction has been open longest: it lets old versions of rows pile up. */
+async function foldCheck({ database, foldIntervalMs, metrics }: HealthOptions): Promise<HealthCheck> {
+  const name = "analytics fold";
+  try {
+    const { healthy, ...detail } = await readFoldStatus(database, Math.max(60, (3 * foldIntervalMs) / 1000));
+    metrics.foldBehindSeconds.set(detail.behind_seconds);
+    metrics.foldOpenTransactions.set(detail.open_transactions);
+    metrics.foldOldestTransactionSeconds.set(detail.oldest_transaction?.seconds ?? 0);
+    return { name, healthy, detail };
+  } catch {
+    // Between two statements the database went away, which the next probe tells.
+    return { name, healthy: false };
+  }
 }
 
 /** What the last reading said: a replica that is slow to answer must not make this process look sick. */

@@ -55,7 +55,10 @@ export const schema = {
     fold_batch_rows: integer(50_000, { min: 1, max: 10_000_000 }),
     rescue_interval_ms: integer(1000, { min: 10, max: hour }),
     partitions_interval_ms: integer(hour, { min: 1000, max: day }),
-    facts_retention_days: integer(14, { min: 1, max: 3650 }),
+    // Windows told by the minute, up to 48 hours, are read from the facts.
+    facts_retention_days: integer(14, { min: 2, max: 3650 }),
+    // "Slower than usual" reads eight days of hours, a time series of hours three weeks.
+    hours_retention_days: integer(400, { min: 30, max: 3650 }),
     leader_lease_ms: integer(5000, { min: 100, max: hour }),
   },
   embedded: {

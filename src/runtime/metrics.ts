@@ -58,6 +58,12 @@ export interface Metrics {
   readonly httpCompressions: Counter<"coding" | "result">;
   /** Rows that the fold has moved into the rollups. */
   readonly foldRows: Counter;
+  /** Since the last fold of any process, as the health was looked at last. */
+  readonly foldBehindSeconds: Gauge;
+  /** Transactions that the last fold found open, and whose rows it left. */
+  readonly foldOpenTransactions: Gauge;
+  /** How long the oldest writing transaction of the cluster has been open; 0 when there is none. */
+  readonly foldOldestTransactionSeconds: Gauge;
   /** Rows in partitions of last resort; there should be none. */
   readonly defaultPartitionRows: Gauge;
   /** Has `collect` called before each exposition, for what is measured only when somebody looks. A failure of it is counted. */
@@ -138,6 +144,18 @@ export function createMetrics(): Metrics {
       "result",
     ]),
     foldRows: factory.counter("tasker_fold_rows_total", "Rows folded into the rollups"),
+    foldBehindSeconds: factory.gauge(
+      "tasker_fold_behind_seconds",
+      "Time since the last fold, when the health was looked at last",
+    ),
+    foldOpenTransactions: factory.gauge(
+      "tasker_fold_open_transactions",
+      "Transactions whose rows the last fold left because they were open",
+    ),
+    foldOldestTransactionSeconds: factory.gauge(
+      "tasker_fold_oldest_transaction_seconds",
+      "How long the oldest writing transaction of the cluster has been open",
+    ),
     defaultPartitionRows: factory.gauge(
       "tasker_default_partition_rows",
       "Rows outside the daily partitions; there should be none",

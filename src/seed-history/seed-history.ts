@@ -67,11 +67,12 @@ export async function seedHistory(options: SeedHistoryOptions): Promise<SeededHi
     await checkDatabase(loader, options);
     const dayTables = await DayTables.create(loader, firstFactUs, untilUs);
     await makeOverallTable(loader);
+    const fivesFromUs = await fivesFrom(loader);
     const rows = new HistoryRows({
       identities: await register(loader, lines),
       tick: await foldedTick(loader),
       factsFromUs,
-      fivesFromUs: await fivesFrom(loader),
+      fivesFromUs,
       dayTables,
     });
     const histories = taskHistories(parameters, lines, untilUs);
@@ -79,6 +80,7 @@ export async function seedHistory(options: SeedHistoryOptions): Promise<SeededHi
     await dayTables.finish(loader);
     // A fold holds its state's row when it begins to read facts: so in this order.
     await addOverall(loader);
+    await dropFivesBefore(loader, fivesFromUs);
     await dayTables.attach(loader);
     options.onProgress?.(rows.counts);
     return rows.counts;
@@ -126,12 +128,22 @@ async function foldedTick(sql: Sql): Promise<number> {
   return row.tick;
 }
 
+/** As maintenance would drop them now: a history of all its days in five minutes would be most of it. */
 async function fivesFrom(sql: Sql): Promise<number> {
   const [row] = await sql.query<{ us: number }>({
-    text: "select (extract(epoch from tasker.five_minutes_kept_from()) * 1000000)::bigint as us",
+    text: `select (extract(epoch from greatest(fives_from, tasker.five_minutes_of(tasker.clock() - interval '72 hours'))) * 1000000)::bigint
+      as us from tasker.fold_state`,
   });
   if (row === undefined) throw new Error("the database told no time");
   return row.us;
+}
+
+/** Five minutes of the history begin there, so nobody may ask for earlier ones. */
+async function dropFivesBefore(sql: Sql, us: number): Promise<void> {
+  await sql.query({
+    text: "update tasker.fold_state set fives_from = greatest(fives_from, to_timestamp($1::numeric / 1000000))",
+    values: [us],
+  });
 }
 
 async function register(

@@ -3,7 +3,7 @@ import type { Database, Sql } from "../postgres/sql.ts";
 import { definitionHash, graphHash, type TemplateSpec, templateLabel } from "../workflow/template.ts";
 import { GraphChangedError, TooManyIdentitiesError } from "./errors.ts";
 
-/** The analytics keep rollups per template and step; their number is bounded. */
+/** The analytics keep rollups per template and step; the number of those in use is bounded. */
 export const identitiesMax = 10_000;
 
 /** What a registered template is known by in the database. */
@@ -142,7 +142,9 @@ async function insertIdentities(
       select $1, $2, $3, s from unnest($4::text[]) s on conflict do nothing`,
     values: identity,
   });
-  const [count] = await sql.query<{ n: number }>({ text: "select count(*) as n from tasker.analytics_identities" });
+  const [count] = await sql.query<{ n: number }>({
+    text: "select count(*) as n from tasker.analytics_identities where unused_since is null",
+  });
   if (count !== undefined && count.n > identitiesMax) {
     throw new TooManyIdentitiesError(
       `Template ${templateLabel(spec)} would make ${count.n} templates and steps in all; the analytics keep at most ${identitiesMax}`,

@@ -29,18 +29,19 @@ export async function write(sql: Sql, { facts, deltas }: Writing): Promise<void>
 }
 
 const insertSteps = `insert into tasker.step_facts (ended_at, tick, dependency_wait_us, queue_wait_us, retry_us, run_us, task_id,
-    identity_id, attempts, failed_attempts, outcome, reopened)
+    identity_id, attempts, failed_attempts, outcome, reopened, from_state)
   select "endedAt", tasker.tick(), "dependencyWaitUs", "queueWaitUs", "retryUs", "durationUs", gen_random_uuid(), identity,
-      attempts, "failedAttempts", outcome, reopened
+      attempts, "failedAttempts", outcome, reopened, "fromState"
     from jsonb_to_recordset($1::jsonb) as f("endedAt" timestamptz, "dependencyWaitUs" bigint, "queueWaitUs" bigint,
       "retryUs" bigint, "durationUs" bigint, identity integer, attempts integer, "failedAttempts" integer,
-      outcome tasker.step_state, reopened boolean)`;
+      outcome tasker.step_state, reopened boolean, "fromState" tasker.step_state)`;
 
 const insertTasks = `insert into tasker.task_facts (ended_at, tick, duration_us, task_id, identity_id, step_count, failed_step_count,
-    outcome, reopened)
-  select "endedAt", tasker.tick(), "durationUs", gen_random_uuid(), identity, "stepCount", "failedStepCount", outcome, reopened
+    outcome, reopened, from_state)
+  select "endedAt", tasker.tick(), "durationUs", gen_random_uuid(), identity, "stepCount", "failedStepCount", outcome, reopened,
+      "fromState"
     from jsonb_to_recordset($1::jsonb) as f("endedAt" timestamptz, "durationUs" bigint, identity integer, "stepCount" integer,
-      "failedStepCount" integer, outcome tasker.task_state, reopened boolean)`;
+      "failedStepCount" integer, outcome tasker.task_state, reopened boolean, "fromState" tasker.task_state)`;
 
 const insertDeltas = `insert into tasker.state_deltas (recorded_at, tick, identity_id, delta, subject, state)
   select "recordedAt", tasker.tick(), identity, delta, subject, state
@@ -66,7 +67,7 @@ export class OpenTransaction {
     const undo = new Error("rolled back");
     const done = db
       .transaction(async (sql) => {
-        await sql.query({ text: "select tasker.tick()" });
+        await sql.query({ text: "select tasker.tick()::text" });
         begun.resolve(sql);
         if ((await verdict.promise) === "rollback") throw undo;
       })

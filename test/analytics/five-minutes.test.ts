@@ -42,6 +42,7 @@ async function buckets(): Promise<string[]> {
 async function forget(): Promise<void> {
   for (const table of ["step_facts", "rollups", "rollup_histograms", "overall_histograms"])
     await db.query({ text: `delete from tasker.${table}` });
+  await db.query({ text: "update tasker.fold_state set fives_from = '-infinity'" });
   await setClock(db, now);
 }
 
@@ -68,14 +69,30 @@ test("the longest window that begins at a minute is right until five minutes are
   await endStep(71 * hour);
   await endStep(73 * hour);
   await foldAll(db);
-  assert.deepEqual(await buckets(), ["07 13:30", "08 12:35"]);
-  for (let passed = 0; passed < 3; passed++) {
+  assert.deepEqual(await buckets(), ["07 11:30", "07 13:30", "08 12:35"]);
+  for (let passed = 0; passed < 2; passed++) {
     await db.query({ text: "select tasker.drop_expired_five_minutes()" });
-    assert.equal(await completed(db, 48), 1, `with ${(await buckets()).length} buckets of five minutes`);
+    assert.deepEqual(await buckets(), ["07 13:30", "08 12:35"]);
+    assert.equal(await completed(db, 48), 1);
   }
   await setClock(db, "2026-03-10T20:00:00.000000Z");
   await db.query({ text: "select tasker.drop_expired_five_minutes()" });
   assert.deepEqual(await buckets(), ["08 12:35"]);
+});
+
+test("a clock that is set back asks for no five minutes that are dropped, and none are made anew", async (t) => {
+  t.after(forget);
+  await endStep(24 * hour - 600);
+  await foldAll(db);
+  await setClock(db, "2026-03-14T00:00:00.000000Z");
+  await db.query({ text: "select tasker.drop_expired_five_minutes()" });
+  await setClock(db, now);
+  assert.deepEqual(await buckets(), []);
+  assert.equal(await completed(db, 24), 1);
+  await endStep(24 * hour - 700);
+  await foldAll(db);
+  assert.deepEqual(await buckets(), []);
+  assert.equal(await completed(db, 24), 2);
 });
 
 test("a window that begins before five minutes are kept is read from facts", async (t) => {

@@ -7,7 +7,7 @@ import { foldAll, onlyRow, untilBlocked } from "../support/engine.ts";
 import { eventually } from "../support/eventually.ts";
 import { OpenTransaction, write } from "./fact-writer.ts";
 import { checkWindow, type Fact, readFacts } from "./recount.ts";
-import { alteredCopy } from "./snapshots.ts";
+import { alteredCopy, foldStatements } from "./snapshots.ts";
 
 const now = Date.UTC(2026, 2, 10, 12, 34, 56) * 1000;
 
@@ -93,22 +93,15 @@ test("many transactions that end late are folded in bounded pieces", async (t) =
   assert.deepEqual(await folded(db), { 1: 18, 2: 2 });
 });
 
-/** Statements of the fold, after each of which it is killed. */
-const statements = [
-  "from tasker.fold_state for update;",
-  "from tasker.snapshot_ticks();",
-  "v_ended := array(select t from unnest(v_open) t where t <> all (v_running));",
-  "v_from, v_cut, v_running);",
-  "where t >= v_from and t < v_cut);",
-];
-
 test("a folder that is killed after any of its statements has folded nothing", async (t) => {
   const { db } = await testDatabase(t);
-  const pauses = statements.map((text, at) => [text, `${text} perform pg_advisory_xact_lock_shared(${at});`] as const);
+  const pauses = foldStatements.map(
+    (text, at) => [text, `${text} perform pg_advisory_xact_lock_shared(${at});`] as const,
+  );
   const fold = await alteredCopy(db, "tasker.fold", "fold_with_pauses", pauses);
   await write(db, { facts: [completed(1)], deltas: [] });
   await foldAll(db);
-  for (const at of statements.keys()) {
+  for (const at of foldStatements.keys()) {
     await write(db, { facts: [completed(1), completed(2)], deltas: [] });
     const before = await onlyRow(db, "select * from tasker.fold_state");
     await db.transaction(async (killer) => {
@@ -125,17 +118,12 @@ test("a folder that is killed after any of its statements has folded nothing", a
     await assertExact(db);
   }
   await foldAll(db);
-  assert.deepEqual(await folded(db), { 1: 1 + statements.length, 2: statements.length });
+  assert.deepEqual(await folded(db), { 1: 1 + foldStatements.length, 2: foldStatements.length });
   await assertExact(db);
 });
 
 test("a prepared transaction delays its own facts only, and they are folded when it commits", async (t) => {
   const { db } = await testDatabase(t);
-  const { allowed } = await onlyRow<{ allowed: boolean }>(
-    db,
-    "select current_setting('max_prepared_transactions')::integer > 0 as allowed",
-  );
-  if (!allowed) return t.skip("the server allows no prepared transactions");
   await db.transaction(async (sql) => {
     await write(sql, { facts: [completed(1)], deltas: [] });
     await sql.query({ text: "prepare transaction 'folding test'" });

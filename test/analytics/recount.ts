@@ -24,6 +24,8 @@ export interface Fact {
   readonly failedAttempts: number;
   readonly stepCount: number;
   readonly failedStepCount: number;
+  /** The state that the life came from, when the fact says what changes in the counts by state. */
+  readonly fromState?: string | null;
 }
 
 /** A row of tasker.window_figures. */
@@ -108,21 +110,43 @@ export function timestamp(at: Microseconds): Timestamp {
   return `${seconds}.${String(at % 1_000_000).padStart(6, "0")}Z`;
 }
 
-/** Where a window begins: `hours` back, down to the minute up to 48 hours, to the hour beyond; null for all history. */
-export function windowStart(hours: number, now: Microseconds): Microseconds | null {
+/** From when on facts, and rollups by the hour, are there. */
+export interface Kept {
+  readonly factsFrom: Microseconds;
+  readonly hoursFrom: Microseconds;
+}
+
+/** Nothing was dropped. */
+export const beginning: Kept = { factsFrom: -Infinity, hoursFrom: -Infinity };
+
+/**
+ * Where a window begins: `hours` back, down to the minute up to 48 hours, to the hour beyond or where facts are gone, to the day
+ * where hours are; null for all history.
+ */
+export function windowStart(hours: number, now: Microseconds, kept = beginning): Microseconds | null {
   if (hours === 0) return null;
-  const grainUs = (hours <= 48 ? 60 : 3600) * 1e6;
-  return Math.floor((now - hours * 3600e6) / grainUs) * grainUs;
+  const asked = now - hours * 3600e6;
+  const fineUs = (hours <= 48 && asked >= kept.factsFrom ? 60 : 3600) * 1e6;
+  const grainUs = asked < kept.hoursFrom ? 24 * 3600e6 : fineUs;
+  return Math.floor(asked / grainUs) * grainUs;
+}
+
+/** A window as it is asked for. */
+interface Question {
+  readonly hours: number;
+  readonly now: Microseconds;
+  readonly ids: readonly number[] | null;
+  readonly kept?: Kept;
 }
 
 /** Compares the window's figures and histograms, as the database reads them, with the recount. */
 export async function checkWindow(
   db: Sql,
   facts: readonly Fact[],
-  { hours, now, ids }: { readonly hours: number; readonly now: Microseconds; readonly ids: readonly number[] | null },
+  { hours, now, ids, kept = beginning }: Question,
 ): Promise<void> {
   const wanted = facts.filter(({ identity }) => ids === null || ids.includes(identity));
-  const from = windowStart(hours, now);
+  const from = windowStart(hours, now, kept);
   const values = [hours, timestamp(now), ids];
   const figures = await db.query<Figures>({
     text: `select * from tasker.window_figures(tasker.window_start($1, $2), $2, $3) order by identity_id`,
@@ -150,12 +174,12 @@ export async function checkWindow(
       );
     }
   }
-  if (ids === null) await checkOverall(db, facts, hours, now);
+  if (ids === null) await checkOverall(db, facts, { hours, now, ids, kept });
 }
 
 /** Compares the histograms of all steps and of all tasks with those of the identities, and their sizes with the recount. */
-async function checkOverall(db: Sql, facts: readonly Fact[], hours: number, now: Microseconds): Promise<void> {
-  const from = windowStart(hours, now) ?? 0;
+async function checkOverall(db: Sql, facts: readonly Fact[], { hours, now, kept }: Question): Promise<void> {
+  const from = windowStart(hours, now, kept) ?? 0;
   const overall = await db.query<{ is_task: boolean; key: number; n: number }>({
     text: `select is_task, key, n from tasker.overall_window_histograms(tasker.window_start($1, $2), $2) order by is_task, key`,
     values: [hours, timestamp(now)],

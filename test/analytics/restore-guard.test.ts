@@ -1,13 +1,15 @@
 import assert from "node:assert/strict";
 import { spawnSync } from "node:child_process";
-import { after, before, describe, test } from "node:test";
+import { join } from "node:path";
+import { after, before, test } from "node:test";
 
 import { adoptCluster } from "../../src/analytics/restore-guard.ts";
 import { migrate } from "../../src/postgres/migrate.ts";
 import type { Database } from "../../src/postgres/sql.ts";
 import { recordingLogger } from "../http/recording-logger.ts";
-import { startTestCluster, type TestCluster } from "../support/cluster.ts";
+import { clusterUrl, startTestCluster, type TestCluster } from "../support/cluster.ts";
 import { openTestPool, type Scope, testDatabase } from "../support/database.ts";
+import { debianMajor, debianPostgres, startDebianCluster } from "../support/debian-postgres.ts";
 import { createTask, foldAll, onlyRow, register, runStep, type TestTemplate } from "../support/engine.ts";
 import { eventually } from "../support/eventually.ts";
 import { startTasker } from "../support/tasker-process.ts";
@@ -16,10 +18,14 @@ import { checkWindow, readFacts } from "./recount.ts";
 import { defaultBottlenecks } from "../../src/analytics/parameters.ts";
 import { analyticsOf, figuresOf } from "./support.ts";
 
-/** Clusters of other versions than the embedded one are given by the runner; what is restored goes into an embedded one. */
+/**
+ * The embedded Postgres comes without pg_dump, so its rows are copied; of a cluster of Debian's Postgres, on which the long tests run
+ * this file too, a real dump is made with its programs and restored into another one.
+ */
+const isDebians = (await versionOf(await clusterUrl())) === debianMajor;
 let fresh: TestCluster;
 before(async () => {
-  fresh = await startTestCluster();
+  fresh = await (isDebians ? startDebianCluster() : startTestCluster());
 });
 after(() => fresh.stop());
 
@@ -86,7 +92,7 @@ async function freshDatabase(scope: Scope, name: string): Promise<{ readonly url
   return { url: url.href, db };
 }
 
-/** Copies every row of every table into a migrated database: what a restore of a dump does, for want of its programs. */
+/** Copies every row of every table into a migrated database: what a restore of a dump does. */
 async function copyRows(from: Database, to: Database): Promise<void> {
   await migrate(to);
   await from.transaction(
@@ -173,42 +179,39 @@ async function checkRestored(source: Source, db: Database): Promise<void> {
   for (const hours of [0, 1]) await checkWindow(db, await readFacts(db), { hours, now, ids: null });
 }
 
-/** Runs a program of Postgres with its output as text. */
-function run(program: string, args: readonly string[], input?: string) {
-  return spawnSync(program, args, { encoding: "utf8", maxBuffer: 1e9, ...(input === undefined ? {} : { input }) });
-}
-
-function majorOf(version: string): number {
-  return Number(/(\d+)(?:\.|devel|beta|rc| |$)/u.exec(version)?.[1] ?? 0);
-}
-
-describe("after a restore into a cluster whose transaction counter stands lower", { concurrency: 1 }, () => {
-  test("nothing is lost and nothing counted twice, when rows are copied into a migrated database", async (t) => {
-    const { db } = await freshDatabase(t, "copied");
-    const source = await withSource(t, (from) => copyRows(from.db, db));
-    await checkRestored(source, db);
-  });
-
-  test("nothing is lost and nothing counted twice, by pg_dump and psql", async (t) => {
-    const { db: probe } = await testDatabase(t);
-    const { version } = await onlyRow<{ version: string }>(
-      probe,
-      "select current_setting('server_version') as version",
+async function versionOf(cluster: string): Promise<string> {
+  const admin = openTestPool(cluster, 1);
+  try {
+    const { major } = await onlyRow<{ major: string }>(
+      admin,
+      "select (current_setting('server_version_num')::integer / 10000)::text as major",
     );
-    const dumper = run("pg_dump", ["--version"]);
-    const found = dumper.status === 0 ? dumper.stdout.trim() : "none";
-    if (dumper.status !== 0 || majorOf(found.replace(/\D+/u, "")) < majorOf(version)) {
-      return t.skip(`pg_dump for Postgres ${version} is needed, found: ${found}`);
-    }
-    const { url, db } = await freshDatabase(t, "restored");
-    const source = await withSource(t, async (from) => {
-      const dump = run("pg_dump", ["--no-owner", from.url]);
-      assert.equal(dump.status, 0, dump.stderr);
-      const restore = run("psql", ["--quiet", "--set=ON_ERROR_STOP=1", url], dump.stdout);
-      assert.equal(restore.status, 0, restore.stderr);
-    });
-    await checkRestored(source, db);
+    return major;
+  } finally {
+    await admin.close();
+  }
+}
+
+/** By pg_dump and pg_restore of the servers' version. */
+function dumpAndRestore(from: string, to: string): void {
+  const bin = debianPostgres();
+  const options = { encoding: "buffer", maxBuffer: 1e9 } as const;
+  const dump = spawnSync(join(bin, "pg_dump"), ["--format=custom", "--no-owner", from], options);
+  assert.equal(dump.status, 0, dump.stderr.toString());
+  const restore = spawnSync(join(bin, "pg_restore"), ["--exit-on-error", "--no-owner", `--dbname=${to}`], {
+    ...options,
+    input: dump.stdout,
   });
+  assert.equal(restore.status, 0, restore.stderr.toString());
+}
+
+const way = isDebians ? "by pg_dump and pg_restore" : "when rows are copied into a migrated database";
+test(`after a restore into a cluster whose transaction counter stands lower, ${way}, nothing is lost and nothing counted twice`, async (t) => {
+  const { url, db } = await freshDatabase(t, "restored");
+  const source = await withSource(t, async (from) =>
+    isDebians ? dumpAndRestore(from.url, url) : copyRows(from.db, db),
+  );
+  await checkRestored(source, db);
 });
 
 test("of processes that start on a moved database one says so, before they work", async (t) => {

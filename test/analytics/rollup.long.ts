@@ -5,6 +5,6 @@ import { rollupEqualsRecount } from "./rollup.ts";
 
 const { db } = await testDatabase({ after });
 
-test("every figure of every window equals a recount, over hundreds of histories", async () => {
-  await rollupEqualsRecount(db, 400);
+test("every figure of every window equals a recount, over two thousand histories", async () => {
+  await rollupEqualsRecount(db, 2000);
 });

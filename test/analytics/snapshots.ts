@@ -40,6 +40,15 @@ export async function alteredCopy(
   return copy;
 }
 
+/** The statements of the fold, by their ends. */
+export const foldStatements = [
+  "from tasker.fold_state for update;",
+  "from tasker.snapshot_ticks();",
+  "v_ended := array(select t from unnest(v_open) t where t <> all (v_running));",
+  "v_from, v_cut, v_running);",
+  "where t >= v_from and t < v_cut);",
+];
+
 /** Between reading the watermark and the rest: waits for a fold that is under way. */
 export const slowly = [
   "v_pieces := tasker.window_pieces(p_from, p_now);",

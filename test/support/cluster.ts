@@ -17,7 +17,7 @@ export interface TestCluster {
 }
 
 /** Nothing of it has to survive a crash, and many pools are open at once. */
-const settings = {
+export const settings = {
   fsync: "off",
   synchronous_commit: "off",
   full_page_writes: "off",
