@@ -50,6 +50,13 @@ export const schema = {
     completion_batch: integer(100, { min: 1, max: 10_000 }),
     shutdown_timeout_ms: integer(20_000, { min: 0, max: day }),
   },
+  engine: {
+    namespace_limits: texts({
+      expected: 'a list of at most 1000 namespaces, each with its limit from 0 to 999999, like ["shop=10"]',
+      pattern: /^[a-z][a-z0-9_-]{0,62}=\d{1,6}$/u,
+      itemsMax: 1000,
+    }),
+  },
   maintenance: {
     fold_interval_ms: integer(1000, { min: 10, max: hour }),
     fold_batch_rows: integer(50_000, { min: 1, max: 10_000_000 }),

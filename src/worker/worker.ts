@@ -35,6 +35,9 @@ export interface WorkerOptions extends WorkerSettings {
   readonly onTasksEnded?: (taskIds: readonly string[]) => void;
 }
 
+/** About how long another worker's claim takes. */
+const contentionDelayMs = 5;
+
 /** An attempt under way. */
 interface Running {
   readonly claim: Claim;
@@ -58,6 +61,8 @@ export class Worker implements Service {
   #woken = false;
   #unsubscribe: () => void = () => {};
   #renewedMs = 0;
+  /** Claims in a row that found a concurrency limit held by another. */
+  #contentions = 0;
 
   constructor(options: WorkerOptions) {
     this.#options = options;
@@ -175,7 +180,7 @@ export class Worker implements Service {
     const { database, registry, concurrency, leaseMs } = this.#options;
     const limit = concurrency - this.#running.size;
     if (limit <= 0 || registry.steps.size === 0) return false;
-    const claims = await claimSteps(database, {
+    const { claims, isContended } = await claimSteps(database, {
       workerId: this.id,
       namedStepIds: [...registry.steps.keys()],
       limit,
@@ -186,7 +191,19 @@ export class Worker implements Service {
       const step = registry.steps.get(claim.namedStepId);
       if (step !== undefined) this.#run(step, claim);
     }
+    if (isContended && claims.length < limit) this.#askAgainSoon();
+    else this.#contentions = 0;
     return claims.length === limit && this.#running.size < concurrency;
+  }
+
+  /**
+   * Another claim held a concurrency limit under which there is room: it is over in a moment, and tells nobody. Each time in a row
+   * the wait doubles, so that many workers under one limit do not ask all the time.
+   */
+  #askAgainSoon(): void {
+    const { clock, pollIntervalMs } = this.#options;
+    const longestMs = Math.min(pollIntervalMs, contentionDelayMs * 2 ** Math.min(this.#contentions++, 10));
+    clock.schedule(longestMs * (0.5 + Math.random() / 2), () => this.nudge(), { unref: true });
   }
 
   #pause(failing: boolean): Promise<void> {
@@ -237,11 +254,18 @@ export class Worker implements Service {
         "results came after their lease was lost; nothing was changed",
       );
     }
-    wakeUps.wake(settled.wakeNamespaces);
+    wakeUps.wake([...settled.wakeNamespaces, ...this.#freedLimits(batch, settled)]);
     for (const { end } of batch) {
       if (end.state === "waiting_for_retry") clock.schedule(end.delayMs + 1, () => this.nudge(), { unref: true });
     }
     if (settled.endedTasks.length > 0) this.#options.onTasksEnded?.(settled.endedTasks);
+  }
+
+  /** The namespaces in which a step that waited for a concurrency limit may start now, here or elsewhere. */
+  #freedLimits(batch: readonly Settlement[], settled: Settled): number[] {
+    return batch.flatMap(({ claim: { limitedNamespaceId: id, stepId } }) =>
+      typeof id === "number" && settled.accepted.has(stepId) ? [id] : [],
+    );
   }
 
   async #renew(): Promise<void> {

@@ -29,6 +29,8 @@ export interface StepOptions<After extends string> {
   readonly retry?: Partial<RetryPolicy>;
   /** The longest an attempt may take, in milliseconds. Default: as long as its lease is renewed. */
   readonly timeoutMs?: number;
+  /** How many attempts of this step may run at once in the whole fleet. Default: as many as there are slots. */
+  readonly concurrency?: number;
 }
 
 /** A name that no step above has. */
@@ -81,6 +83,7 @@ export class TaskDefinition<Submitted = unknown, Input = unknown, Outputs = unkn
       after: [...(options.after ?? [])],
       retry: { ...defaultRetryPolicy, ...options.retry },
       timeoutMs: options.timeoutMs ?? null,
+      ...(options.concurrency === undefined ? {} : { concurrency: options.concurrency }),
     };
     const steps = [...this.#steps, spec];
     // Checked with every step, so that the error's stack points at the line that is wrong.
