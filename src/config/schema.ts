@@ -48,6 +48,7 @@ export const schema = {
     lease_renew_ms: integer(10_000, { min: 100, max: day }),
     poll_interval_ms: integer(1000, { min: 10, max: hour }),
     completion_batch: integer(100, { min: 1, max: 10_000 }),
+    heartbeat_interval_ms: integer(1000, { min: 10, max: hour }),
     shutdown_timeout_ms: integer(20_000, { min: 0, max: day }),
   },
   engine: {

@@ -12,6 +12,8 @@ export interface StepSpec {
   readonly timeoutMs: number | null;
   /** How many attempts of it may run at once in the whole fleet; left out: as many as there are slots. */
   readonly concurrency?: number;
+  /** The longest an attempt may go without a heartbeat, in milliseconds; left out: as long as its lease is renewed. */
+  readonly heartbeatTimeoutMs?: number;
 }
 
 /** A template as data. Steps stand after their parents. */
@@ -87,7 +89,7 @@ export function checkTemplate(spec: TemplateSpec): TemplateSpec {
 }
 
 function checkPolicy(step: StepSpec, fail: (problem: string) => never): void {
-  const { retry, timeoutMs, concurrency } = step;
+  const { retry, timeoutMs, concurrency, heartbeatTimeoutMs } = step;
   const within = (name: string, value: number, min: number, max: number, whole: boolean): void => {
     if (!(value >= min && value <= max) || (whole && !Number.isInteger(value))) {
       fail(`${name} must be ${whole ? "a whole number " : ""}from ${min} to ${max}, got ${value}`);
@@ -99,6 +101,8 @@ function checkPolicy(step: StepSpec, fail: (problem: string) => never): void {
   within("retry.maxDelayMs", retry.maxDelayMs, 0, templateLimits.timeoutMs, false);
   if (timeoutMs !== null) within("timeoutMs", timeoutMs, 1, templateLimits.timeoutMs, true);
   if (concurrency !== undefined) within("concurrency", concurrency, 1, templateLimits.concurrency, true);
+  if (heartbeatTimeoutMs !== undefined)
+    within("heartbeatTimeoutMs", heartbeatTimeoutMs, 1, templateLimits.timeoutMs, true);
 }
 
 /** The hash of everything in the definition: another hash is another revision. */
@@ -117,8 +121,9 @@ export function graphHash(spec: TemplateSpec): string {
   return sha256(JSON.stringify(spec.steps.map((s) => JSON.stringify([s.name, s.after.toSorted()])).toSorted()));
 }
 
-function laterOptions({ concurrency }: StepSpec): readonly object[] {
-  return concurrency === undefined ? [] : [{ concurrency }];
+function laterOptions({ concurrency, heartbeatTimeoutMs }: StepSpec): readonly object[] {
+  const given = concurrency !== undefined || heartbeatTimeoutMs !== undefined;
+  return given ? [{ concurrency, heartbeatTimeoutMs }] : [];
 }
 
 function policyOf(step: StepSpec): readonly number[] {

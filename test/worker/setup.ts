@@ -28,6 +28,7 @@ const settings: WorkerSettings = {
   // Nothing in a test is found by polling, unless the test is about that.
   pollIntervalMs: 1_000_000_000,
   completionBatch: 100,
+  heartbeatIntervalMs: 1000,
   shutdownTimeoutMs: 5000,
 };
 
