@@ -12,6 +12,7 @@ import type { Config } from "../config/schema.ts";
 import { Maintenance } from "../engine/maintenance.ts";
 import type { Outcomes } from "../engine/outcomes.ts";
 import { rescueChore } from "../engine/rescue.ts";
+import { retentionChore } from "../engine/retention.ts";
 import type { Settled } from "../engine/settle.ts";
 import { noticeChannel, parseNotice, type WakeUps } from "../engine/wake-ups.ts";
 import { breakerDatabase } from "../postgres/breaker.ts";
@@ -110,8 +111,7 @@ export function composeAnalytics(
 
 export function composeMaintenance({ config, logger, metrics, pool: sql, wakeUps, outcomes }: Parts): Maintenance {
   const { maintenance } = config;
-  const { leaderLeaseMs, foldIntervalMs, foldBatchRows, rescueIntervalMs, partitionsIntervalMs, factsRetentionDays } =
-    maintenance;
+  const { leaderLeaseMs, foldIntervalMs, foldBatchRows, rescueIntervalMs, partitionsIntervalMs } = maintenance;
   const onRescued = ({ wakeNamespaces, endedTasks }: Settled): void => {
     wakeUps.wake(wakeNamespaces);
     outcomes.ended(endedTasks);
@@ -120,7 +120,8 @@ export function composeMaintenance({ config, logger, metrics, pool: sql, wakeUps
     foldChore({ sql, intervalMs: foldIntervalMs, rowsMax: foldBatchRows, logger, metrics }),
     criticalPathChore({ sql, intervalMs: foldIntervalMs }),
     rescueChore({ sql, intervalMs: rescueIntervalMs, logger, onRescued }),
-    partitionsChore({ sql, intervalMs: partitionsIntervalMs, factsRetentionDays, logger, metrics }),
+    partitionsChore({ ...maintenance, sql, intervalMs: partitionsIntervalMs, logger, metrics }),
+    retentionChore({ ...maintenance, sql, intervalMs: maintenance.retentionIntervalMs, logger }),
   ];
   return new Maintenance({ sql, leaderLeaseMs, clock, logger, chores });
 }

@@ -64,6 +64,9 @@ export const schema = {
     rescue_interval_ms: integer(1000, { min: 10, max: hour }),
     partitions_interval_ms: integer(hour, { min: 1000, max: day }),
     facts_retention_days: integer(14, { min: 1, max: 3650 }),
+    tasks_retention_days: integer(30, { min: 0, max: 3650 }),
+    transitions_retention_days: integer(30, { min: 1, max: 3650 }),
+    retention_interval_ms: integer(60_000, { min: 10, max: day }),
     leader_lease_ms: integer(5000, { min: 100, max: hour }),
   },
   embedded: {

@@ -2,6 +2,9 @@ import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
 
 import { claimSteps } from "../../src/engine/claim.ts";
+import { traceOnce } from "../../src/analytics/critical-path.ts";
+import { Elections } from "../../src/engine/leadership.ts";
+import { deleteEndedTasks } from "../../src/engine/retention.ts";
 import { newId } from "../../src/engine/ids.ts";
 import type { Database, Sql } from "../../src/postgres/sql.ts";
 import { openTestPool, testDatabase } from "../support/database.ts";
@@ -92,4 +95,26 @@ test("so does claiming beside a queue of steps that a concurrency limit holds ba
     });
     assert.ok(rows > 0 && rows < queued / 8, `${rows} rows`);
   }
+});
+
+test("deleting old tasks visits what goes, however many others there are", async (t) => {
+  const { db, mine, others } = await oldSession(t);
+  const elections = new Elections(db, 600_000);
+  const tracer = await elections.lead("critical_path");
+  const cleaner = await elections.lead("retention");
+  assert.ok(tracer !== null && cleaner !== null);
+  await traceOnce(db, tracer, 1000);
+  await create(
+    db,
+    others,
+    Array.from({ length: queued }, () => ({})),
+  );
+  // The eight tasks of the old session, of two steps each; days: none at all, so that all that ended is due.
+  assert.ok(mine.stepCount === 2);
+  let deleted = 0;
+  const rows = await rowsVisited(db, async () => {
+    ({ deleted } = await deleteEndedTasks(db, cleaner, { days: 0, tasksMax: 20 }));
+  });
+  assert.equal(deleted, 8);
+  assert.ok(rows > 0 && rows < queued / 8, `${rows} rows`);
 });
