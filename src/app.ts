@@ -11,6 +11,7 @@ import {
   type Parts,
 } from "./app/compose.ts";
 import { checkHealth } from "./app/health.ts";
+import { limitNamespaces } from "./app/limits.ts";
 import { onStop, run } from "./app/services.ts";
 import { openEmbedded, openPool } from "./app/storage.ts";
 import { composeWarmStart } from "./app/warm.ts";
@@ -63,6 +64,7 @@ export interface App {
   readonly submitter: TaskSubmitter;
   readonly analytics: AnalyticsService;
   readonly outcomes: Outcomes;
+  readonly wakeUps: WakeUps;
   readonly http: HttpServer | undefined;
   /** The embedded server, when it is the database. */
   readonly embedded: EmbeddedPostgres | undefined;
@@ -118,6 +120,7 @@ async function start(options: AppOptions, started: Service[], stop: () => Promis
   const allowGraphChange = options.allowGraphChange === true;
   const registry = new TaskHandlerRegistry({ database: pool, store, logger, allowGraphChange });
   await registry.register(definitions);
+  await limitNamespaces(pool, config.engine.namespaceLimits);
   onProgress({ phase: "registered", templates: definitions.length });
   const submitter = new TaskSubmitter({ database, store, registry, wakeUps });
   const analytics = composeAnalytics(parts, keys);
@@ -154,5 +157,5 @@ async function start(options: AppOptions, started: Service[], stop: () => Promis
     const warmStart = composeWarmStart(parts, analytics);
     if (warmStart !== undefined) await run(started, warmStart);
   }
-  return { database: pool, submitter, analytics, outcomes, http, embedded, stop };
+  return { database: pool, submitter, analytics, outcomes, wakeUps, http, embedded, stop };
 }

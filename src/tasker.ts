@@ -2,6 +2,7 @@ import { startApp, type App } from "./app.ts";
 import { environment } from "./config/environment.ts";
 import { loadConfig } from "./config/load.ts";
 import { TaskFailedError } from "./engine/errors.ts";
+import { limitNamespace } from "./engine/limits.ts";
 import { cancelTask, type Operator } from "./engine/operate.ts";
 import { sqlOf, type PgQueryable } from "./postgres/statement.ts";
 import { createLogger, type Logger } from "./runtime/logging.ts";
@@ -113,6 +114,17 @@ export class Tasker {
   async cancel(taskId: string, by: Operator): Promise<void> {
     await cancelTask(this.#app.database, taskId, by);
     this.#app.outcomes.ended([taskId]);
+  }
+
+  /**
+   * Limits how many steps of a namespace run at once in the whole fleet, or removes the limit (null). It holds for claims from now
+   * on: what runs already runs on. 0 pauses the namespace. A step has a limit of its own in its definition (`concurrency`).
+   *
+   * @throws RangeError when `maxRunning` is no whole number from 0 to 1,000,000 or the namespace has no valid name
+   */
+  async limitConcurrency(namespace: string, maxRunning: number | null): Promise<void> {
+    const { database, wakeUps } = this.#app;
+    wakeUps.wake([await limitNamespace(database, namespace, maxRunning)]);
   }
 
   /** Stops: handlers may finish within the configured deadline, then their steps go back to the queue. Idempotent. */

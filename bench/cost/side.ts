@@ -66,8 +66,9 @@ export async function queueTasks({ chores, template }: Side, count: number): Pro
 }
 
 /** Claims a step for some worker. */
-export function claimSome({ template }: Side, sql: Database, limit: number): Promise<Claim[]> {
-  return claimSteps(sql, { workerId: newId(), namedStepIds: [...template.stepIds.values()], limit, leaseMs });
+export async function claimSome({ template }: Side, sql: Database, limit: number): Promise<Claim[]> {
+  const namedStepIds = [...template.stepIds.values()];
+  return (await claimSteps(sql, { workerId: newId(), namedStepIds, limit, leaseMs })).claims;
 }
 
 /** Creates and claims so many steps, and returns their completions. */
@@ -76,7 +77,7 @@ export async function prepareCompletions(side: Side, count: number): Promise<Set
   const owner = newId();
   const completions: Settlement[] = [];
   while (completions.length < count) {
-    const claims = await claimSteps(side.chores, {
+    const { claims } = await claimSteps(side.chores, {
       workerId: owner,
       namedStepIds: [...side.template.stepIds.values()],
       limit: Math.min(atOnceMax, count - completions.length),

@@ -50,23 +50,25 @@ export function foldChore(options: {
 /** How many days ahead partitions are made. */
 const partitionDaysAhead = 7;
 
-/** Keeping the daily partitions as a chore: makes those of the coming days and drops facts and rollups of five minutes past retention. */
+/** Keeping the daily partitions as a chore: makes those of the coming days, and drops facts, transitions and rollups of five minutes past retention. */
 export function partitionsChore(options: {
   readonly sql: Sql;
   readonly intervalMs: number;
   readonly factsRetentionDays: number;
+  readonly transitionsRetentionDays: number;
   readonly logger: Logger;
   readonly metrics: Pick<Metrics, "defaultPartitionRows">;
 }): Chore {
-  const { sql, intervalMs, factsRetentionDays, logger, metrics } = options;
+  const { sql, intervalMs, factsRetentionDays, transitionsRetentionDays, logger, metrics } = options;
   return {
     name: "partitions",
     intervalMs,
     async runOnce() {
       await sql.query({ text: "select tasker.ensure_partitions($1)", values: [partitionDaysAhead] });
       const [row] = await sql.query<{ dropped: string[]; default_rows: number }>({
-        text: "select tasker.drop_expired_partitions($1) as dropped, tasker.default_partition_rows() as default_rows",
-        values: [factsRetentionDays],
+        text: `select tasker.drop_expired_partitions($1) || tasker.drop_expired_transitions($2) as dropped,
+          tasker.default_partition_rows() as default_rows`,
+        values: [factsRetentionDays, transitionsRetentionDays],
       });
       await sql.query({ text: "select tasker.drop_expired_five_minutes()" });
       if (row === undefined) return false;

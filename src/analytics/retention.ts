@@ -10,7 +10,7 @@ const rowsAtOnce = 20_000;
 const templatesAtOnce = 100;
 
 /** Keeping the rollups bounded as a chore: deletes hours past retention, and all but all time of what nobody uses any more. */
-export function retentionChore(options: {
+export function rollupRetentionChore(options: {
   readonly sql: Sql;
   readonly intervalMs: number;
   readonly hoursRetentionDays: number;
@@ -18,7 +18,7 @@ export function retentionChore(options: {
 }): Chore {
   const { sql, intervalMs, hoursRetentionDays, logger } = options;
   return {
-    name: "retention",
+    name: "rollup retention",
     intervalMs,
     async runOnce() {
       const [hours] = await sql.query<{ deleted: number; more: boolean }>({

@@ -2,7 +2,7 @@ import { AnalyticsQueryService } from "../analytics/analytics-query-service.ts";
 import { AnalyticsService } from "../analytics/analytics-service.ts";
 import { criticalPathChore } from "../analytics/critical-path.ts";
 import { foldChore, partitionsChore } from "../analytics/fold.ts";
-import { retentionChore } from "../analytics/retention.ts";
+import { rollupRetentionChore } from "../analytics/retention.ts";
 import { AnalyticsReplica } from "../analytics/replica.ts";
 import { type Caches, openCaches } from "../cache/caches.ts";
 import { exposeCacheFigures } from "../cache/figures.ts";
@@ -13,6 +13,7 @@ import type { Config } from "../config/schema.ts";
 import { Maintenance } from "../engine/maintenance.ts";
 import type { Outcomes } from "../engine/outcomes.ts";
 import { rescueChore } from "../engine/rescue.ts";
+import { retentionChore } from "../engine/retention.ts";
 import type { Settled } from "../engine/settle.ts";
 import { noticeChannel, parseNotice, type WakeUps } from "../engine/wake-ups.ts";
 import { breakerDatabase } from "../postgres/breaker.ts";
@@ -121,7 +122,8 @@ export function composeMaintenance({ config, logger, metrics, pool: sql, wakeUps
     criticalPathChore({ sql, intervalMs: foldIntervalMs }),
     rescueChore({ sql, intervalMs: rescueIntervalMs, logger, onRescued }),
     partitionsChore({ ...maintenance, sql, intervalMs: partitionsIntervalMs, logger, metrics }),
-    retentionChore({ ...maintenance, sql, intervalMs: partitionsIntervalMs, logger }),
+    rollupRetentionChore({ ...maintenance, sql, intervalMs: partitionsIntervalMs, logger }),
+    retentionChore({ ...maintenance, sql, intervalMs: maintenance.retentionIntervalMs, logger }),
   ];
   return new Maintenance({ sql, leaderLeaseMs, clock, logger, chores });
 }

@@ -48,7 +48,15 @@ export const schema = {
     lease_renew_ms: integer(10_000, { min: 100, max: day }),
     poll_interval_ms: integer(1000, { min: 10, max: hour }),
     completion_batch: integer(100, { min: 1, max: 10_000 }),
+    heartbeat_interval_ms: integer(1000, { min: 10, max: hour }),
     shutdown_timeout_ms: integer(20_000, { min: 0, max: day }),
+  },
+  engine: {
+    namespace_limits: texts({
+      expected: 'a list of at most 1000 namespaces, each with its limit from 0 to 999999, like ["shop=10"]',
+      pattern: /^[a-z][a-z0-9_-]{0,62}=\d{1,6}$/u,
+      itemsMax: 1000,
+    }),
   },
   maintenance: {
     fold_interval_ms: integer(1000, { min: 10, max: hour }),
@@ -59,6 +67,9 @@ export const schema = {
     facts_retention_days: integer(14, { min: 2, max: 3650 }),
     // "Slower than usual" reads eight days of hours, a time series of hours three weeks.
     hours_retention_days: integer(400, { min: 30, max: 3650 }),
+    tasks_retention_days: integer(30, { min: 0, max: 3650 }),
+    transitions_retention_days: integer(30, { min: 1, max: 3650 }),
+    retention_interval_ms: integer(60_000, { min: 10, max: day }),
     leader_lease_ms: integer(5000, { min: 100, max: hour }),
   },
   embedded: {

@@ -18,10 +18,20 @@ export interface Claim {
   /** The outputs of the parents by step name; null without parents. */
   readonly results: Record<string, unknown> | null;
   readonly correlationId: string | null;
+  /** The namespace of a step that a concurrency limit concerns: its end may let another one start. */
+  readonly limitedNamespaceId: number | null;
+}
+
+/** What a worker got. */
+export interface Claimed {
+  readonly claims: Claim[];
+  /** There was room under a concurrency limit, but another claim held it: it is worth to ask again soon. */
+  readonly isContended: boolean;
 }
 
 interface ClaimRow {
-  step_id: string;
+  /** Null in the row that tells of contention. */
+  step_id: string | null;
   task_id: string;
   named_step_id: number;
   revision_id: number;
@@ -32,9 +42,13 @@ interface ClaimRow {
   input_checked: boolean;
   results: Record<string, unknown> | null;
   correlation_id: string | null;
+  limited_namespace_id: number | null;
 }
 
-/** Claims up to `limit` steps of the given kinds for a worker, by priority, then by age; leased for `leaseMs`. */
+/**
+ * Claims up to `limit` steps of the given kinds for a worker, by priority, then by age, as far as concurrency limits allow; leased
+ * for `leaseMs`.
+ */
 export async function claimSteps(
   sql: Sql,
   options: {
@@ -43,26 +57,32 @@ export async function claimSteps(
     readonly limit: number;
     readonly leaseMs: number;
   },
-): Promise<Claim[]> {
+): Promise<Claimed> {
   const rows = await sql.query<ClaimRow>({
     name: "claim_steps",
-    text: `select step_id, task_id, named_step_id, revision_id, life, attempt, failed_attempts, input, input_checked, results, correlation_id
-      from tasker.claim_steps($1, $2, $3, $4)`,
+    text: `select step_id, task_id, named_step_id, revision_id, life, attempt, failed_attempts, input, input_checked, results, correlation_id,
+        limited_namespace_id from tasker.claim_steps($1, $2, $3, $4)`,
     values: [options.workerId, options.namedStepIds, options.limit, options.leaseMs],
   });
-  return rows.map((row) => ({
-    stepId: row.step_id,
-    taskId: row.task_id,
-    namedStepId: row.named_step_id,
-    revisionId: row.revision_id,
-    life: row.life,
-    attempt: row.attempt,
-    failedAttempts: row.failed_attempts,
-    input: row.input,
-    inputChecked: row.input_checked,
-    results: row.results,
-    correlationId: row.correlation_id,
-  }));
+  const claims: Claim[] = [];
+  for (const row of rows) {
+    if (row.step_id === null) continue;
+    claims.push({
+      stepId: row.step_id,
+      taskId: row.task_id,
+      namedStepId: row.named_step_id,
+      revisionId: row.revision_id,
+      life: row.life,
+      attempt: row.attempt,
+      failedAttempts: row.failed_attempts,
+      input: row.input,
+      inputChecked: row.input_checked,
+      results: row.results,
+      correlationId: row.correlation_id,
+      limitedNamespaceId: row.limited_namespace_id,
+    });
+  }
+  return { claims, isContended: claims.length < rows.length };
 }
 
 /** A claim as renewing and returning name it. */

@@ -38,6 +38,10 @@ export interface StepView {
   readonly runSeconds: number | null;
   readonly output: unknown;
   readonly lastError: StoredError | null;
+  /** When a handler of this life last told that it is alive. */
+  readonly lastHeartbeatAt: Timestamp | null;
+  /** What it last told of how far it is. */
+  readonly progress: unknown;
 }
 
 /** Reads a task with its steps, in the order of its template; null when there is none. One statement, one snapshot. */
@@ -55,9 +59,11 @@ export async function readTask(sql: Sql, taskId: string): Promise<TaskView | nul
             'availableAt', tasker.rfc3339(s.available_at), 'runSeconds', s.run_us / 1000000.0,
             'output', (select x.output from tasker.workflow_step_results x where x.step_id = s.id and x.succeeded),
             'lastError', (select x.error from tasker.workflow_step_results x where x.step_id = s.id and not x.succeeded
-              order by x.life desc, x.attempt desc limit 1))
+              order by x.life desc, x.attempt desc limit 1),
+            'lastHeartbeatAt', tasker.rfc3339(h.last_heartbeat_at), 'progress', h.progress)
             order by array_position(r.step_ids, s.named_step_id), s.item_index)
-          from tasker.workflow_steps s join tasker.named_steps n on n.id = s.named_step_id where s.task_id = t.id)) as task
+          from tasker.workflow_steps s join tasker.named_steps n on n.id = s.named_step_id
+          left join tasker.workflow_step_heartbeats h on h.step_id = s.id and h.life = s.life where s.task_id = t.id)) as task
       from tasker.tasks t
       join tasker.analytics_identities i on i.id = t.named_task_id
       join tasker.named_task_revisions r on r.id = t.revision_id

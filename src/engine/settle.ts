@@ -1,6 +1,6 @@
 import type { Sql } from "../postgres/sql.ts";
 import type { FailureDecision } from "../workflow/retry.ts";
-import type { HeldClaim } from "./claim.ts";
+import type { Claim, HeldClaim } from "./claim.ts";
 
 /** How an attempt ended. `output` and `error` are JSON text. */
 export type AttemptEnd =
@@ -9,7 +9,7 @@ export type AttemptEnd =
 
 /** The end of one attempt, as its worker or the rescuer reports it. */
 export interface Settlement {
-  readonly claim: HeldClaim & { readonly taskId: string };
+  readonly claim: HeldClaim & { readonly taskId: string } & Partial<Pick<Claim, "limitedNamespaceId">>;
   /** Who holds the lease. */
   readonly owner: string;
   readonly end: AttemptEnd;

@@ -1,3 +1,4 @@
+import { limitSteps } from "../engine/limits.ts";
 import { notifyTemplate } from "../engine/wake-ups.ts";
 import type { Database, Sql } from "../postgres/sql.ts";
 import { definitionHash, graphHash, type TemplateSpec, templateLabel } from "../workflow/template.ts";
@@ -55,6 +56,11 @@ export function registerTemplate(
     const stepIds = await insertSteps(sql, spec, current.id);
     const revision = (current.revision ?? 0) + 1;
     const revisionId = await insertRevision(sql, { spec, inputSchema, hash, graph, revision, stepIds, id: current.id });
+    const limits = spec.steps.map((step) => ({
+      namedStepId: stepIds.get(step.name),
+      maxRunning: step.concurrency ?? null,
+    }));
+    await limitSteps(sql, current.id, limits);
     // With the commit, not after it: who registers may die before it has told anybody.
     await notifyTemplate(sql, spec);
     return { ...base, revisionId, revision, changed: true, stepIds };

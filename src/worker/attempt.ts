@@ -1,13 +1,14 @@
 import type { Claim } from "../engine/claim.ts";
+import { readProgress } from "../engine/heartbeats.ts";
 import { type AttemptEnd, encodeError } from "../engine/settle.ts";
 import type { Sql } from "../postgres/sql.ts";
-import type { Clock, Timer } from "../runtime/clock.ts";
+import type { Clock } from "../runtime/clock.ts";
 import { checkInput } from "../templates/input-schema.ts";
 import type { RegisteredStep, TaskHandlerRegistry } from "../templates/task-handler-registry.ts";
-import { encodePayload } from "../workflow/payload.ts";
+import { encodePayload, progressBytesMax } from "../workflow/payload.ts";
 import { decideAfterFailure } from "../workflow/retry.ts";
 import { templateLabel } from "../workflow/template.ts";
-import { StepTimeoutError } from "./handler-error.ts";
+import { withTimeLimits } from "./time-limits.ts";
 
 /** What an attempt needs of its process. */
 export interface AttemptHost {
@@ -16,6 +17,8 @@ export interface AttemptHost {
   readonly clock: Clock;
   /** Uniform in [0, 1). */
   readonly random: () => number;
+  /** Notes that the attempt is alive, and how far it is (JSON text). */
+  readonly heartbeat: (progress: string | undefined) => void;
 }
 
 /** How an attempt ended, and how long its handler ran by the monotonic clock. */
@@ -36,6 +39,7 @@ export async function runAttempt(
   const label = templateLabel(step.definition.name);
   let retry = step.spec.retry;
   let startedMs = host.clock.monotonicMs();
+  let isOver = false;
   let ranUs: number | undefined;
   const stopWatch = (): number => Math.round((host.clock.monotonicMs() - startedMs) * 1000);
   try {
@@ -43,7 +47,8 @@ export async function runAttempt(
     retry = spec.retry;
     const input = claim.inputChecked ? claim.input : await checkedInput(step, claim, `the input of ${label}`);
     startedMs = host.clock.monotonicMs();
-    const output = await withTimeout(host.clock, spec.timeoutMs, controller, spec.name, () =>
+    const what = `the progress of step ${spec.name} of ${label}`;
+    const output = await withTimeLimits(host.clock, spec, controller, (beat) =>
       // The types of the definition were checked when it was written; here they are only JSON.
       step.handler({
         input: input as never,
@@ -54,6 +59,14 @@ export async function runAttempt(
         taskId: claim.taskId,
         stepName: step.spec.name,
         correlationId: claim.correlationId,
+        heartbeat(progress) {
+          const text = progress === undefined ? undefined : encodePayload(progress, what, progressBytesMax);
+          // A handler that goes on after its end tells nothing any more.
+          if (isOver || controller.signal.aborted) return;
+          beat();
+          host.heartbeat(text);
+        },
+        lastProgress: () => readProgress(host.sql, claim),
       }),
     );
     ranUs = stopWatch();
@@ -62,6 +75,8 @@ export async function runAttempt(
   } catch (error) {
     const decision = decideAfterFailure(retry, claim.failedAttempts + 1, error, host.random());
     return { end: { ...decision, error: encodeError(error) }, runUs: ranUs ?? stopWatch(), error: error ?? "unknown" };
+  } finally {
+    isOver = true;
   }
 }
 
@@ -69,31 +84,4 @@ export async function runAttempt(
 async function checkedInput({ definition }: RegisteredStep, { input }: Claim, what: string): Promise<unknown> {
   if (definition.schema === undefined) return input;
   return JSON.parse(encodePayload(await checkInput(definition.schema, input, what), what));
-}
-
-/**
- * Runs a handler, at most for `timeoutMs`. At the timeout its signal aborts and the attempt is over, whether or not the
- * handler heeds the signal: one that hangs must not hold its slot for ever.
- */
-async function withTimeout(
-  clock: Clock,
-  timeoutMs: number | null,
-  controller: AbortController,
-  stepName: string,
-  run: () => unknown,
-): Promise<unknown> {
-  if (timeoutMs === null) return run();
-  let timer: Timer | undefined;
-  const expired = new Promise<never>((_, reject) => {
-    timer = clock.schedule(timeoutMs, () => {
-      const error = new StepTimeoutError(`step ${stepName} took longer than ${timeoutMs} ms`);
-      controller.abort(error);
-      reject(error);
-    });
-  });
-  try {
-    return await Promise.race([run(), expired]);
-  } finally {
-    timer?.cancel();
-  }
 }

@@ -5,6 +5,11 @@ export class StepTimeoutError extends TaskerError {
   readonly code = "step_timeout";
 }
 
+/** The attempt sent no heartbeat for longer than its step's `heartbeatTimeoutMs`. */
+export class HeartbeatTimeoutError extends TaskerError {
+  readonly code = "heartbeat_timeout";
+}
+
 /** Why a handler's signal aborted although it did nothing wrong: what it sends later counts for nothing. */
 export class LeaseLostError extends TaskerError {
   readonly code = "lease_lost";

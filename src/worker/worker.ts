@@ -1,16 +1,18 @@
-import { type Claim, claimSteps, releaseLeases, renewLeases } from "../engine/claim.ts";
+import { type Claim, claimSteps, releaseLeases } from "../engine/claim.ts";
 import { newId } from "../engine/ids.ts";
 import type { Settled, Settlement } from "../engine/settle.ts";
 import type { WakeUps } from "../engine/wake-ups.ts";
 import type { Database } from "../postgres/sql.ts";
 import { type Clock, sleep } from "../runtime/clock.ts";
-import { PeriodicService, type Service } from "../runtime/lifecycle.ts";
+import type { Service } from "../runtime/lifecycle.ts";
 import type { Logger } from "../runtime/logging.ts";
 import type { Metrics } from "../runtime/metrics.ts";
 import type { RegisteredStep, TaskHandlerRegistry } from "../templates/task-handler-registry.ts";
 import { type AttemptResult, runAttempt } from "./attempt.ts";
 import { Completions } from "./completions.ts";
+import { Heartbeats } from "./heartbeats.ts";
 import { LeaseLostError, WorkerStoppingError } from "./handler-error.ts";
+import { LeaseRenewal, type Running } from "./lease-renewal.ts";
 
 export interface WorkerSettings {
   /** Handlers at once. */
@@ -20,6 +22,8 @@ export interface WorkerSettings {
   /** How often it looks for work that nobody told it of. */
   readonly pollIntervalMs: number;
   readonly completionBatch: number;
+  /** How often the heartbeats of handlers are written. */
+  readonly heartbeatIntervalMs: number;
   /** How long a stop waits for handlers before their steps go back to the queue. */
   readonly shutdownTimeoutMs: number;
 }
@@ -35,13 +39,8 @@ export interface WorkerOptions extends WorkerSettings {
   readonly onTasksEnded?: (taskIds: readonly string[]) => void;
 }
 
-/** An attempt under way. */
-interface Running {
-  readonly claim: Claim;
-  readonly controller: AbortController;
-  /** Resolves when the handler is over. */
-  readonly done: Promise<void>;
-}
+/** About how long another worker's claim takes. */
+const contentionDelayMs = 5;
 
 /** Claims steps, runs their handlers and records the results, until it is stopped. */
 export class Worker implements Service {
@@ -49,7 +48,8 @@ export class Worker implements Service {
   readonly id = newId();
   readonly #options: WorkerOptions;
   #completions: Completions;
-  readonly #renewal: PeriodicService;
+  readonly #renewal: LeaseRenewal;
+  readonly #heartbeats: Heartbeats;
   readonly #running = new Map<string, Running>();
   #stopping = new AbortController();
   #loop: Promise<void> | undefined;
@@ -57,18 +57,17 @@ export class Worker implements Service {
   #wake: () => void = () => {};
   #woken = false;
   #unsubscribe: () => void = () => {};
-  #renewedMs = 0;
+  /** Claims in a row that found a concurrency limit held by another. */
+  #contentions = 0;
 
   constructor(options: WorkerOptions) {
     this.#options = options;
     this.#completions = this.#openCompletions();
-    this.#renewal = new PeriodicService({
-      name: "lease renewal",
-      intervalMs: options.leaseRenewMs,
-      runOnce: () => this.#renew(),
-      clock: options.clock,
-      logger: options.logger,
-    });
+    const { database: sql, leaseMs, leaseRenewMs, heartbeatIntervalMs, clock, logger } = options;
+    const common = { sql, clock, logger };
+    const running = this.#running;
+    this.#renewal = new LeaseRenewal({ ...common, workerId: this.id, leaseMs, intervalMs: leaseRenewMs, running });
+    this.#heartbeats = new Heartbeats({ ...common, intervalMs: heartbeatIntervalMs });
   }
 
   #openCompletions(): Completions {
@@ -90,6 +89,7 @@ export class Worker implements Service {
     this.#completions = this.#openCompletions();
     this.#unsubscribe = this.#options.wakeUps.onWork(() => this.nudge());
     await this.#renewal.start();
+    await this.#heartbeats.start();
     this.#loop = this.#claimLoop();
   }
 
@@ -116,9 +116,10 @@ export class Worker implements Service {
     this.#running.clear();
     for (const { controller } of left) controller.abort(new WorkerStoppingError("the worker stops"));
     // What ended is recorded, but an unreachable database does not hold the stop for ever.
-    await this.#atMost(shutdownTimeoutMs, this.#completions.drained());
+    await this.#atMost(shutdownTimeoutMs, Promise.all([this.#completions.drained(), this.#lastHeartbeats()]));
     this.#completions.abandon();
     await this.#renewal.stop();
+    await this.#heartbeats.stop();
     if (left.length > 0) {
       try {
         await releaseLeases(
@@ -131,6 +132,15 @@ export class Worker implements Service {
       }
     }
     this.#loop = undefined;
+  }
+
+  /** What the handlers told last, before their steps go back: another worker may go on from there. */
+  async #lastHeartbeats(): Promise<void> {
+    try {
+      await this.#heartbeats.flush();
+    } catch (error) {
+      this.#options.logger.warn({ err: error }, "the last heartbeats could not be written");
+    }
   }
 
   async #atMost(timeoutMs: number, work: Promise<unknown>): Promise<void> {
@@ -175,18 +185,30 @@ export class Worker implements Service {
     const { database, registry, concurrency, leaseMs } = this.#options;
     const limit = concurrency - this.#running.size;
     if (limit <= 0 || registry.steps.size === 0) return false;
-    const claims = await claimSteps(database, {
+    const { claims, isContended } = await claimSteps(database, {
       workerId: this.id,
       namedStepIds: [...registry.steps.keys()],
       limit,
       leaseMs,
     });
-    if (claims.length > 0 && this.#running.size === 0) this.#renewedMs = this.#options.clock.monotonicMs();
+    if (claims.length > 0 && this.#running.size === 0) this.#renewal.begin();
     for (const claim of claims) {
       const step = registry.steps.get(claim.namedStepId);
       if (step !== undefined) this.#run(step, claim);
     }
+    if (isContended && claims.length < limit) this.#askAgainSoon();
+    else this.#contentions = 0;
     return claims.length === limit && this.#running.size < concurrency;
+  }
+
+  /**
+   * Another claim held a concurrency limit under which there is room: it is over in a moment, and tells nobody. Each time in a row
+   * the wait doubles, so that many workers under one limit do not ask all the time.
+   */
+  #askAgainSoon(): void {
+    const { clock, pollIntervalMs } = this.#options;
+    const longestMs = Math.min(pollIntervalMs, contentionDelayMs * 2 ** Math.min(this.#contentions++, 10));
+    clock.schedule(longestMs * (0.5 + Math.random() / 2), () => this.nudge(), { unref: true });
   }
 
   #pause(failing: boolean): Promise<void> {
@@ -210,7 +232,8 @@ export class Worker implements Service {
   #run(step: RegisteredStep, claim: Claim): void {
     const controller = new AbortController();
     const { database, registry, clock } = this.#options;
-    const host = { sql: database, registry, clock, random: Math.random };
+    const heartbeat = (progress: string | undefined): void => this.#heartbeats.add(claim, progress);
+    const host = { sql: database, registry, clock, random: Math.random, heartbeat };
     const done = runAttempt(host, step, claim, controller).then((result) => this.#ended(claim, controller, result));
     this.#running.set(keyOf(claim), { claim, controller, done });
   }
@@ -220,6 +243,7 @@ export class Worker implements Service {
     // Not there any more: the worker gave the step back when it stopped, and may since have claimed that very attempt again.
     if (this.#running.get(keyOf(claim))?.controller !== controller) return;
     this.#running.delete(keyOf(claim));
+    this.#heartbeats.ended(claim);
     if (wasFull) this.nudge();
     // A handler that failed because its lease was lost says nothing about the step.
     const reason: unknown = controller.signal.reason;
@@ -237,37 +261,18 @@ export class Worker implements Service {
         "results came after their lease was lost; nothing was changed",
       );
     }
-    wakeUps.wake(settled.wakeNamespaces);
+    wakeUps.wake([...settled.wakeNamespaces, ...this.#freedLimits(batch, settled)]);
     for (const { end } of batch) {
       if (end.state === "waiting_for_retry") clock.schedule(end.delayMs + 1, () => this.nudge(), { unref: true });
     }
     if (settled.endedTasks.length > 0) this.#options.onTasksEnded?.(settled.endedTasks);
   }
 
-  async #renew(): Promise<void> {
-    const { database, clock, leaseMs } = this.#options;
-    const held = [...this.#running.values()];
-    if (held.length === 0) return;
-    const askedMs = clock.monotonicMs();
-    try {
-      const still = await renewLeases(
-        database,
-        this.id,
-        held.map((running) => running.claim),
-        leaseMs,
-      );
-      this.#renewedMs = askedMs;
-      for (const running of held) {
-        if (!still.has(running.claim.stepId)) running.controller.abort(new LeaseLostError("the lease was lost"));
-      }
-    } catch (error) {
-      // Nobody knows whether the leases hold; past their end another worker may be running the steps.
-      if (clock.monotonicMs() - this.#renewedMs > leaseMs) {
-        for (const { controller } of held)
-          controller.abort(new LeaseLostError("the lease could not be renewed in time"));
-      }
-      throw error;
-    }
+  /** The namespaces in which a step that waited for a concurrency limit may start now, here or elsewhere. */
+  #freedLimits(batch: readonly Settlement[], settled: Settled): number[] {
+    return batch.flatMap(({ claim: { limitedNamespaceId: id, stepId } }) =>
+      typeof id === "number" && settled.accepted.has(stepId) ? [id] : [],
+    );
   }
 }
 

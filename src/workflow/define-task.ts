@@ -18,6 +18,15 @@ export interface StepContext<Input, Results> {
   readonly taskId: string;
   readonly stepName: string;
   readonly correlationId: string | null;
+  /**
+   * Tells that the attempt is alive, and how far it is: JSON of at most 64 KiB, shown with the step. Call it as often as you like,
+   * the worker writes the latest about once a second. Without a progress the one before stays.
+   *
+   * @throws InvalidPayloadError when the progress is no JSON or too large
+   */
+  readonly heartbeat: (progress?: unknown) => void;
+  /** Reads the last progress that this or an earlier attempt told, as stored; null for none. A reset step begins without. */
+  readonly lastProgress: () => Promise<unknown>;
 }
 
 /** A step's work. What it returns is stored as JSON; what it throws fails the attempt. */
@@ -29,6 +38,10 @@ export interface StepOptions<After extends string> {
   readonly retry?: Partial<RetryPolicy>;
   /** The longest an attempt may take, in milliseconds. Default: as long as its lease is renewed. */
   readonly timeoutMs?: number;
+  /** How many attempts of this step may run at once in the whole fleet. Default: as many as there are slots. */
+  readonly concurrency?: number;
+  /** An attempt that sends no heartbeat for so long has failed, with `heartbeat_timeout`. Default: none need be sent. */
+  readonly heartbeatTimeoutMs?: number;
 }
 
 /** A name that no step above has. */
@@ -81,6 +94,8 @@ export class TaskDefinition<Submitted = unknown, Input = unknown, Outputs = unkn
       after: [...(options.after ?? [])],
       retry: { ...defaultRetryPolicy, ...options.retry },
       timeoutMs: options.timeoutMs ?? null,
+      ...(options.concurrency === undefined ? {} : { concurrency: options.concurrency }),
+      ...(options.heartbeatTimeoutMs === undefined ? {} : { heartbeatTimeoutMs: options.heartbeatTimeoutMs }),
     };
     const steps = [...this.#steps, spec];
     // Checked with every step, so that the error's stack points at the line that is wrong.

@@ -34,6 +34,9 @@ type Flat<T> = { [K in keyof T]: T[K] };
 /** The largest input, output or error, as bytes of JSON. */
 export const payloadBytesMax = 1024 * 1024;
 
+/** The largest progress of a heartbeat: it is written again and again. */
+export const progressBytesMax = 64 * 1024;
+
 /** Postgres' jsonb can hold neither NUL nor half of a surrogate pair. JSON.stringify escapes these, but no whole pair. */
 const unstorable = /(?<!\\)(?:\\\\)*\\u(?:0000|d[89a-f][0-9a-f]{2})/iu;
 

@@ -10,6 +10,10 @@ export interface StepSpec {
   readonly retry: RetryPolicy;
   /** The longest an attempt may take, in milliseconds; null: as long as its lease is renewed. */
   readonly timeoutMs: number | null;
+  /** How many attempts of it may run at once in the whole fleet; left out: as many as there are slots. */
+  readonly concurrency?: number;
+  /** The longest an attempt may go without a heartbeat, in milliseconds; left out: as long as its lease is renewed. */
+  readonly heartbeatTimeoutMs?: number;
 }
 
 /** A template as data. Steps stand after their parents. */
@@ -33,6 +37,7 @@ export const templateLimits = Object.freeze({
   parents: 10_000,
   timeoutMs: 24 * 3600 * 1000,
   attempts: 1000,
+  concurrency: 1_000_000,
 });
 
 const namespacePattern = /^[a-z][a-z0-9_-]{0,62}$/u;
@@ -84,7 +89,7 @@ export function checkTemplate(spec: TemplateSpec): TemplateSpec {
 }
 
 function checkPolicy(step: StepSpec, fail: (problem: string) => never): void {
-  const { retry, timeoutMs } = step;
+  const { retry, timeoutMs, concurrency, heartbeatTimeoutMs } = step;
   const within = (name: string, value: number, min: number, max: number, whole: boolean): void => {
     if (!(value >= min && value <= max) || (whole && !Number.isInteger(value))) {
       fail(`${name} must be ${whole ? "a whole number " : ""}from ${min} to ${max}, got ${value}`);
@@ -95,18 +100,30 @@ function checkPolicy(step: StepSpec, fail: (problem: string) => never): void {
   within("retry.factor", retry.factor, 1, 100, false);
   within("retry.maxDelayMs", retry.maxDelayMs, 0, templateLimits.timeoutMs, false);
   if (timeoutMs !== null) within("timeoutMs", timeoutMs, 1, templateLimits.timeoutMs, true);
+  if (concurrency !== undefined) within("concurrency", concurrency, 1, templateLimits.concurrency, true);
+  if (heartbeatTimeoutMs !== undefined)
+    within("heartbeatTimeoutMs", heartbeatTimeoutMs, 1, templateLimits.timeoutMs, true);
 }
 
 /** The hash of everything in the definition: another hash is another revision. */
 export function definitionHash(spec: TemplateSpec, inputSchema: unknown): string {
   return sha256(
-    JSON.stringify([spec.steps.map((s) => [s.name, s.after, policyOf(s), s.timeoutMs]), inputSchema ?? null]),
+    JSON.stringify([
+      // What came later stands at the end, and only where it is given: definitions without it keep their hash.
+      spec.steps.map((s) => [s.name, s.after, policyOf(s), s.timeoutMs, ...laterOptions(s)]),
+      inputSchema ?? null,
+    ]),
   );
 }
 
 /** The hash of the steps' names and dependencies alone: it may not change under one version once tasks exist. */
 export function graphHash(spec: TemplateSpec): string {
   return sha256(JSON.stringify(spec.steps.map((s) => JSON.stringify([s.name, s.after.toSorted()])).toSorted()));
+}
+
+function laterOptions({ concurrency, heartbeatTimeoutMs }: StepSpec): readonly object[] {
+  const given = concurrency !== undefined || heartbeatTimeoutMs !== undefined;
+  return given ? [{ concurrency, heartbeatTimeoutMs }] : [];
 }
 
 function policyOf(step: StepSpec): readonly number[] {

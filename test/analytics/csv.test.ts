@@ -60,7 +60,12 @@ describe("Accept: text/csv", () => {
     const owner = newId();
     for (let step = 0; step < 2; step++) {
       const namedStepIds = steps.map(({ id }) => id);
-      const held = await claimSteps(system.db, { workerId: owner, namedStepIds, limit: 10, leaseMs: 30_000 });
+      const { claims: held } = await claimSteps(system.db, {
+        workerId: owner,
+        namedStepIds,
+        limit: 10,
+        leaseMs: 30_000,
+      });
       await settle(system.db, ...held.map((one) => success({ ...one, owner }, null, 0)));
     }
     return system;

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 
+import { readTask } from "../../src/engine/read-task.ts";
 import { testDatabase } from "../support/database.ts";
 import { createTask, foldAll, moveClock, onlyRow, runStep, setClock, stopClock } from "../support/engine.ts";
 import { bottlenecks, figuresOf, ownTemplate, performance, within } from "./support.ts";
@@ -98,4 +99,39 @@ test("a partition that holds something unfolded stays, however old it is", async
   await foldAll(db);
   assert.equal((await drop(14)).filter((name) => name.endsWith("21310503")).length, 3);
   assert.equal((await performance(db, { ...within(template), hours: 0 })).completed_tasks, 1);
+});
+
+test("the log of transitions goes by days of its own, and no task changes by it", async () => {
+  await setClock(db, "2131-09-01T12:00:00Z");
+  await ensure(1);
+  const template = await ownTemplate(db, { pack: [] });
+  const task = await createTask(db, template);
+  await runStep(db, template, "pack", 1);
+  const before = await readTask(db, task);
+  await setClock(db, "2131-10-01T12:00:00Z");
+  const dropLogs = async (days: number): Promise<string[]> => {
+    const text = "select tasker.drop_expired_transitions($1) as dropped";
+    const { dropped } = await onlyRow<{ dropped: string[] }>(db, text, [days]);
+    return dropped.filter((name) => name.includes("_213109"));
+  };
+  assert.deepEqual(await dropLogs(30), []);
+  assert.deepEqual(await dropLogs(29), ["task_transitions_21310901", "workflow_step_transitions_21310901"]);
+  assert.deepEqual(
+    await db.query({ text: "select from tasker.task_transitions where task_id = $1", values: [task] }),
+    [],
+  );
+  assert.deepEqual(await readTask(db, task), before);
+  assert.equal((await drop(1)).filter((name) => name.endsWith("21310901")).length, 0, "facts that are not folded stay");
+});
+
+test("a day of the log that somebody reads is left to the next run", async () => {
+  const text = "select tasker.drop_expired_transitions(1) as dropped";
+  await setClock(db, "2131-11-01T12:00:00Z");
+  await ensure(0);
+  await setClock(db, "2131-12-01T12:00:00Z");
+  await db.transaction(async (sql) => {
+    await sql.query({ text: "select count(*) from tasker.task_transitions" });
+    assert.deepEqual(await onlyRow(db, text), { dropped: [] });
+  });
+  assert.ok((await onlyRow<{ dropped: string[] }>(db, text)).dropped.includes("task_transitions_21311101"));
 });

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { after, test } from "node:test";
 
-import { retentionChore, unusedAfterDays } from "../../src/analytics/retention.ts";
+import { rollupRetentionChore, unusedAfterDays } from "../../src/analytics/retention.ts";
 import type { Database } from "../../src/postgres/sql.ts";
 import { identitiesMax } from "../../src/templates/register.ts";
 import { recordingLogger } from "../http/recording-logger.ts";
@@ -15,12 +15,12 @@ import { bottlenecks, figuresOf, ownTemplate, performance, within } from "./supp
 const { db } = await testDatabase({ after });
 await stopClock(db);
 
-const leadership = { service: "retention", owner: "", fence: 0 };
+const leadership = { service: "rollup retention", owner: "", fence: 0 };
 
 /** Runs the chore until nothing is left to do. Returns what it logged. */
 async function keep(on: Database, hoursRetentionDays: number): Promise<string[]> {
   const { logger, lines } = recordingLogger();
-  const chore = retentionChore({ sql: on, intervalMs: 1, hoursRetentionDays, logger });
+  const chore = rollupRetentionChore({ sql: on, intervalMs: 1, hoursRetentionDays, logger });
   for (let more = true; more;) more = await chore.runOnce(leadership);
   return lines.map(({ message }) => message);
 }

@@ -1,7 +1,12 @@
 import assert from "node:assert/strict";
 import { test, type TestContext } from "node:test";
 
-import type { Sql } from "../../src/postgres/sql.ts";
+import { claimSteps } from "../../src/engine/claim.ts";
+import { traceOnce } from "../../src/analytics/critical-path.ts";
+import { Elections } from "../../src/engine/leadership.ts";
+import { deleteEndedTasks } from "../../src/engine/retention.ts";
+import { newId } from "../../src/engine/ids.ts";
+import type { Database, Sql } from "../../src/postgres/sql.ts";
 import { openTestPool, testDatabase } from "../support/database.ts";
 import {
   claim,
@@ -19,7 +24,7 @@ import {
 const queued = 3000;
 
 /** One session, whose plans were made when the tables were nearly empty. */
-async function oldSession(t: TestContext): Promise<{ db: Sql; mine: TestTemplate; others: TestTemplate }> {
+async function oldSession(t: TestContext): Promise<{ db: Database; mine: TestTemplate; others: TestTemplate }> {
   const { url } = await testDatabase(t);
   const db = openTestPool(url, 1);
   t.after(() => db.close());
@@ -67,4 +72,49 @@ test("claiming and settling a step visits a few rows, however many are queued an
     const rows = await rowsVisited(db, work);
     assert.ok(rows > 0 && rows < queued / 20, `${rows} rows`);
   }
+});
+
+test("so does claiming beside a queue of steps that a concurrency limit holds back, and of such steps", async (t) => {
+  const { db, mine, others } = await oldSession(t);
+  const limited = await register(db, { only: [] }, { name: "limited", concurrency: { only: 1 } });
+  for (const template of [others, limited, mine]) {
+    await create(
+      db,
+      template,
+      Array.from({ length: queued }, () => ({ priority: template === mine ? 0 : 1 })),
+    );
+  }
+  const namedStepIds = [...limited.stepIds.values(), ...mine.stepIds.values()];
+  for (let round = 0; round < 3; round++) {
+    const rows = await rowsVisited(db, async () => {
+      const owner = newId();
+      const { claims } = await claimSteps(db, { workerId: owner, namedStepIds, limit: 10, leaseMs: 30_000 });
+      assert.equal(claims.filter((held) => limited.stepIds.get("only") === held.namedStepId).length, 1);
+      assert.equal(claims.length, 10);
+      await settle(db, ...claims.map((held) => success({ ...held, owner })));
+    });
+    assert.ok(rows > 0 && rows < queued / 8, `${rows} rows`);
+  }
+});
+
+test("deleting old tasks visits what goes, however many others there are", async (t) => {
+  const { db, mine, others } = await oldSession(t);
+  const elections = new Elections(db, 600_000);
+  const tracer = await elections.lead("critical_path");
+  const cleaner = await elections.lead("retention");
+  assert.ok(tracer !== null && cleaner !== null);
+  await traceOnce(db, tracer, 1000);
+  await create(
+    db,
+    others,
+    Array.from({ length: queued }, () => ({})),
+  );
+  // The eight tasks of the old session, of two steps each; days: none at all, so that all that ended is due.
+  assert.ok(mine.stepCount === 2);
+  let deleted = 0;
+  const rows = await rowsVisited(db, async () => {
+    ({ deleted } = await deleteEndedTasks(db, cleaner, { days: 0, tasksMax: 20 }));
+  });
+  assert.equal(deleted, 8);
+  assert.ok(rows > 0 && rows < queued / 8, `${rows} rows`);
 });

@@ -44,6 +44,7 @@ test("a claim carries all that a handler needs, and leases the step", async () =
     inputChecked: false,
     results: null,
     correlationId: "c",
+    limitedNamespaceId: null,
   });
   const lease = await onlyRow(
     db,

@@ -56,13 +56,18 @@ export interface TemplateOptions {
   readonly name?: string;
   readonly version?: string;
   readonly retry?: Partial<RetryPolicy>;
+  /** Concurrency limits by step. */
+  readonly concurrency?: Readonly<Record<string, number>>;
 }
 
 /** A definition with this graph; every step is tried once unless `retry` says otherwise. */
 export function templateSpec(graph: Graph, options: TemplateOptions = {}): TemplateSpec {
   const { namespace = "shop", name = "order", version = "1.0.0" } = options;
   const retry = { ...defaultRetryPolicy, maxAttempts: 1, ...options.retry };
-  const steps = Object.entries(graph).map(([step, after]) => ({ name: step, after, retry, timeoutMs: null }));
+  const steps = Object.entries(graph).map(([step, after]) => {
+    const concurrency = options.concurrency?.[step];
+    return { name: step, after, retry, timeoutMs: null, ...(concurrency === undefined ? {} : { concurrency }) };
+  });
   return { namespace, name, version, steps };
 }
 
@@ -120,7 +125,7 @@ export async function claim(db: Sql, template: TestTemplate, options: ClaimOptio
   const { owner = newId(), limit = 100, leaseSeconds = 30 } = options;
   const names = options.steps ?? [...template.stepIds.keys()];
   const namedStepIds = names.map((name) => stepIdOf(template, name));
-  const claims = await claimSteps(db, { workerId: owner, namedStepIds, limit, leaseMs: leaseSeconds * 1000 });
+  const { claims } = await claimSteps(db, { workerId: owner, namedStepIds, limit, leaseMs: leaseSeconds * 1000 });
   return claims.map((one) => ({ ...one, owner }));
 }
 

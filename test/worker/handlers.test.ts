@@ -47,7 +47,7 @@ test("a handler knows its task, its step and its attempt, and has a key that is 
   const definition = defineTask(named("context")).step(
     "only",
     { retry: { initialDelayMs: 0 } },
-    ({ signal, ...context }) => {
+    ({ signal, heartbeat: _heartbeat, lastProgress: _lastProgress, ...context }) => {
       assert.equal(signal.aborted, false);
       contexts.push(context);
       if (context.attempt === 1) throw new Error("once");

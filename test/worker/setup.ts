@@ -28,6 +28,7 @@ const settings: WorkerSettings = {
   // Nothing in a test is found by polling, unless the test is about that.
   pollIntervalMs: 1_000_000_000,
   completionBatch: 100,
+  heartbeatIntervalMs: 1000,
   shutdownTimeoutMs: 5000,
 };
 
@@ -89,10 +90,7 @@ export class WorkerSystem {
     const system = new WorkerSystem(db, registry, store, options);
     scope.after(async () => {
       system.intercept = () => {};
-      // Handlers that hang are not waited for.
-      const stopped = system.worker.stop();
-      for (let i = 0; i < 3; i++) await system.clock.advance(settings.shutdownTimeoutMs);
-      await stopped;
+      await system.stop();
     });
     await system.worker.start();
     return system;
@@ -108,6 +106,18 @@ export class WorkerSystem {
   /** Resolves when the task has ended through this worker. */
   ended(taskId: string): Promise<void> {
     return this.#endOf(taskId).promise;
+  }
+
+  /** Stops the worker. Its clock goes on until it has stopped: it may wait for handlers that hang, and it begins to at any time. */
+  async stop(): Promise<void> {
+    let isStopped = false;
+    const stopped = this.worker.stop().finally(() => (isStopped = true));
+    const goOn = async (): Promise<boolean> => {
+      await this.clock.advance(1000);
+      return isStopped;
+    };
+    await eventually("the worker stops", goOn, (is) => is);
+    await stopped;
   }
 
   /** Moves the database's clock and the worker's. */

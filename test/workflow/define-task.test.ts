@@ -11,12 +11,21 @@ test("a definition is data and handlers: steps in order, with their parents, pol
   const pack = (): number => 1;
   const definition = defineTask(name)
     .step("pack", pack)
-    .step("send", { after: ["pack"], retry: { maxAttempts: 5 }, timeoutMs: 10_000 }, nothing);
+    .step("send", { after: ["pack"], retry: { maxAttempts: 5 }, timeoutMs: 10_000 }, nothing)
+    .step("track", { concurrency: 2, heartbeatTimeoutMs: 5000 }, nothing);
   assert.deepEqual(definition.spec, {
     ...name,
     steps: [
       { name: "pack", after: [], retry: defaultRetryPolicy, timeoutMs: null },
       { name: "send", after: ["pack"], retry: { ...defaultRetryPolicy, maxAttempts: 5 }, timeoutMs: 10_000 },
+      {
+        name: "track",
+        after: [],
+        retry: defaultRetryPolicy,
+        timeoutMs: null,
+        concurrency: 2,
+        heartbeatTimeoutMs: 5000,
+      },
     ],
   });
   assert.deepEqual(definition.name, name);
@@ -60,6 +69,14 @@ test("a definition that is wrong fails at the step that is wrong, also without t
   assert.throws(
     () => untyped.step("send", { timeoutMs: 0 }, nothing),
     problem('step "send": timeoutMs must be a whole number from 1 to 86400000, got 0'),
+  );
+  assert.throws(
+    () => untyped.step("send", { heartbeatTimeoutMs: 0.5 }, nothing),
+    problem('step "send": heartbeatTimeoutMs must be a whole number from 1 to 86400000, got 0.5'),
+  );
+  assert.throws(
+    () => untyped.step("send", { concurrency: 0 }, nothing),
+    problem('step "send": concurrency must be a whole number from 1 to 1000000, got 0'),
   );
   assert.throws(() => untyped.step("send", { after: ["pack"] }), {
     name: "TypeError",

@@ -142,7 +142,9 @@ test("each part of a definition changes its hash, and only names and dependencie
           null,
         ] as const,
     ),
-    [template({ steps: [step("pack", { timeoutMs: 5 }), step("send", { after: ["pack"] })] }), null],
+    ...[{ timeoutMs: 5 }, { concurrency: 5 }, { heartbeatTimeoutMs: 5 }, { concurrency: 5, heartbeatTimeoutMs: 5 }].map(
+      (options) => [template({ steps: [step("pack", options), step("send", { after: ["pack"] })] }), null] as const,
+    ),
   ];
   const hashes = [definitionHash(base, null), ...variants.map(([spec, schema]) => definitionHash(spec, schema))];
   assert.equal(new Set(hashes).size, hashes.length);

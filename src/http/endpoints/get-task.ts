@@ -53,6 +53,8 @@ function stepBody(step: StepView) {
     run_seconds: step.runSeconds,
     output: step.output,
     last_error: step.lastError,
+    last_heartbeat_at: step.lastHeartbeatAt,
+    progress: step.progress,
   };
 }
 
