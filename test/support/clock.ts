@@ -36,6 +36,11 @@ export class ManualClock implements Clock {
     return this.#timers.size;
   }
 
+  /** In how many milliseconds each timer that waits is due. */
+  get delays(): number[] {
+    return Array.from(this.#timers, ({ atMs }) => atMs - this.#nowMs);
+  }
+
   /**
    * Moves the time on by `ms`: runs the timers that fall due in order, each at its own time, and those that they
    * schedule in turn. What waits for them gets to run before the next one does.

@@ -4,6 +4,7 @@ import { after, test } from "node:test";
 import { type Logger, silentLogger } from "../../src/runtime/logging.ts";
 import { defineTask } from "../../src/workflow/define-task.ts";
 import { testDatabase } from "../support/database.ts";
+import { eventually } from "../support/eventually.ts";
 import { stopClock } from "../support/engine.ts";
 import { Calls, connectionRefused, stepOf, WorkerSystem } from "./setup.ts";
 
@@ -49,7 +50,7 @@ test("a worker that starts finds what was submitted before", async (t) => {
 
 test("what nobody tells of is found by the next poll", async (t) => {
   const { calls, definition } = handled("poll");
-  const system = await WorkerSystem.start(t, db, [definition], { pollIntervalMs: 1000 });
+  const system = await WorkerSystem.start(t, db, [definition], { pollIntervalMs: 1000, heartbeatIntervalMs: 5000 });
   const quiet = await WorkerSystem.start(t, db, []);
   const claims = new Calls<true>();
   system.intercept = ({ name }) => {
@@ -57,6 +58,11 @@ test("what nobody tells of is found by the next poll", async (t) => {
   };
   // Through another process' submitter, which wakes only its own worker.
   await quiet.submit(definition);
+  await eventually(
+    "the worker has looked and waits for its next poll",
+    () => Promise.resolve(system.clock.delays),
+    (delays) => delays.some((ms) => ms >= 750 && ms <= 1250),
+  );
   await system.advance(749);
   assert.equal(claims.waiting, 0);
   await system.advance(501);
