@@ -3,7 +3,6 @@ import { randomInt } from "node:crypto";
 import { Command, InvalidArgumentError, Option } from "commander";
 import { type Diagnosis, type Difference, examineAnalytics } from "../../analytics/doctor.ts";
 import { requireMigrated } from "../../postgres/migrate.ts";
-import { openDatabase } from "../../postgres/pool.ts";
 import { CommandError } from "../command-error.ts";
 import type { CommandContext } from "../context.ts";
 import { count, plural } from "../format.ts";
@@ -11,6 +10,7 @@ import {
   configOption,
   databaseHost,
   logLevelOption,
+  openCommandDatabase,
   readSettings,
   requireDatabase,
   type SettingsOptions,
@@ -51,7 +51,8 @@ export function doctorCommand(context: CommandContext): Command {
 }
 
 async function run(context: CommandContext, options: DoctorOptions): Promise<void> {
-  const { config, logger } = readSettings(context, options);
+  const settings = readSettings(context, options);
+  const { config } = settings;
   if (options.analytics !== true) throw new CommandError("tasker doctor must be told what to examine: --analytics");
   requireDatabase(config, "tasker doctor");
   const { factsRetentionDays } = config.maintenance;
@@ -61,15 +62,7 @@ async function run(context: CommandContext, options: DoctorOptions): Promise<voi
       `--hours must be from 1 to ${hoursMax}, got ${options.hours}: facts are kept for ${plural(factsRetentionDays, "day")}`,
     );
   }
-  const { url, connectTimeoutMs, idleInTransactionTimeoutMs } = config.database;
-  const database = openDatabase({
-    connectionString: url,
-    applicationName: "tasker doctor",
-    max: 1,
-    connectTimeoutMs,
-    idleInTransactionTimeoutMs,
-    onError: (error) => logger.debug({ err: error }, "an idle connection was lost"),
-  });
+  const database = openCommandDatabase(settings, { command: "doctor", max: 1 });
   try {
     await requireMigrated(database);
     const { hours, seed = randomInt(seedMax) } = options;
