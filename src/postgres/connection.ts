@@ -24,8 +24,7 @@ export class CheckedOutConnection implements Sql {
 
   async query<Row extends object>(statement: Statement): Promise<Row[]> {
     try {
-      const { name, ...unnamed } = statement;
-      return await runStatement<Row>(this.#client, name === undefined || this.#prepares ? statement : unnamed);
+      return await runStatement<Row>(this.#client, this.#prepares ? statement : unnamed(statement));
     } catch (reason) {
       const error = hintAtPooler(reason);
       if (!leavesConnectionUsable(error)) this.#discard = true;
@@ -77,6 +76,11 @@ export class CheckedOutConnection implements Sql {
   readonly #onError = (error: Error): void => {
     this.#lost ??= error;
   };
+}
+
+function unnamed(statement: Statement): Statement {
+  const { name: _, ...rest } = statement;
+  return rest;
 }
 
 const sessionEnded: ReadonlySet<string> = new Set([

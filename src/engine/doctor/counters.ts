@@ -84,6 +84,8 @@ export const stuck: Check = {
 
 /** Tasks in one transaction: it holds their locks. */
 const batchTasks = 100;
+/** Wrong rows that one look finds at most: each look reads all the tasks. */
+const foundMax = 100_000;
 
 export interface Recount {
   readonly tasks: number;
@@ -100,20 +102,28 @@ export async function recountTasks(sql: Sql, bounds: { readonly tasks: number })
   const recounted = new Set<string>();
   let changed = 0;
   for (;;) {
-    const wrong = await Promise.all(
-      [miscounts, forgotten].map((text) =>
-        sql.query<Pick<Miscount, "task_id">>({ text, values: [bounds.tasks, batchTasks] }),
-      ),
-    );
+    const wrong = [...(await find(sql, miscounts, bounds.tasks)), ...(await find(sql, forgotten, bounds.tasks))];
     // What a recount leaves as it was is not for counters to mend.
-    const ids = [...new Set(wrong.flat().map(({ task_id }) => task_id))].filter((id) => !recounted.has(id));
-    if (ids.length === 0) return { tasks: recounted.size, changed };
+    const ids = [...new Set(wrong)].filter((id) => !recounted.has(id));
+    for (let from = 0; from < ids.length; from += batchTasks) {
+      changed += await recountBatch(sql, ids.slice(from, from + batchTasks));
+    }
     for (const id of ids) recounted.add(id);
-    const [row] = await sql.query<{ changed: number; wake_namespaces: number[] }>({
-      text: "select changed, wake_namespaces from tasker.recount_tasks($1::uuid[], 'doctor')",
-      values: [ids],
-    });
-    changed += row?.changed ?? 0;
-    await WakeUps.notifyWithin(sql, row?.wake_namespaces ?? []);
+    if (ids.length === 0 || wrong.length < foundMax) return { tasks: recounted.size, changed };
   }
+}
+
+async function find(sql: Sql, text: string, tasks: number): Promise<string[]> {
+  const rows = await sql.query<Pick<Miscount, "task_id">>({ text, values: [tasks, foundMax] });
+  return rows.map(({ task_id }) => task_id);
+}
+
+async function recountBatch(sql: Sql, ids: readonly string[]): Promise<number> {
+  const [row] = await sql.query<{ changed: number; wake_namespaces: number[] }>({
+    text: "select changed, wake_namespaces from tasker.recount_tasks($1::uuid[], 'doctor')",
+    values: [ids],
+  });
+  if (row === undefined) throw new Error("the recount returned nothing");
+  await WakeUps.notifyWithin(sql, row.wake_namespaces);
+  return row.changed;
 }
