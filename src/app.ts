@@ -89,6 +89,8 @@ async function start(options: AppOptions, started: Service[], stop: () => Promis
   const { config, logger, definitions = [], onProgress = () => {} } = options;
   const embedded = await openEmbedded(options, started);
   const connectionString = embedded?.connectionString ?? config.database.url;
+  // Past a pooler, through which nobody can listen.
+  const directUrl = config.database.directUrl === "" ? connectionString : config.database.directUrl;
   const pool = openPool(options, started, { connectionString, role: "engine" });
   onProgress({ phase: "connected", serverVersion: await readServerVersion(pool), embedded });
   if (options.migrate === true || embedded !== undefined) onProgress({ phase: "migrated", ...(await migrate(pool)) });
@@ -129,7 +131,7 @@ async function start(options: AppOptions, started: Service[], stop: () => Promis
   const worker = options.work === true ? composeWorker(parts, registry) : undefined;
   if (worker !== undefined) await run(started, worker);
   if (worker !== undefined || caches.templates !== undefined) {
-    await run(started, composeListener(parts, connectionString, store, worker));
+    await run(started, composeListener(parts, directUrl, store, worker));
   }
   let http: HttpServer | undefined;
   if (options.serve === true) {

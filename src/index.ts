@@ -1,6 +1,9 @@
 export { ConfigError } from "./config/config-error.ts";
 export { IdempotencyConflictError, NotFoundError, TaskFailedError, WrongStateError } from "./engine/errors.ts";
 export type { Operator } from "./engine/operate.ts";
+export { drizzleTransaction } from "./postgres/adapters/drizzle.ts";
+export { kyselyTransaction } from "./postgres/adapters/kysely.ts";
+export { prismaTransaction } from "./postgres/adapters/prisma.ts";
 export { EmbeddedPostgresError } from "./postgres/embedded/start.ts";
 export { MigrationError } from "./postgres/migrate.ts";
 export { Tasker, type SubmitWithin, type TaskerOptions, type TaskHandle } from "./tasker.ts";

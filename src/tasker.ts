@@ -41,9 +41,12 @@ export interface TaskHandle<Outputs> {
   result(): Promise<Outputs>;
 }
 
-/** A caller's own pg client, inside a transaction of the caller. */
+/** How to submit, and in whose transaction. */
 export interface SubmitWithin extends SubmitOptions {
-  /** The task exists when this client's transaction commits, together with what else it writes. */
+  /**
+   * The task exists when this transaction commits, together with what else it writes: a client of `pg` that has begun one, or
+   * what `kyselyTransaction`, `drizzleTransaction` and `prismaTransaction` make of theirs.
+   */
   readonly transaction?: PgQueryable;
 }
 
@@ -92,7 +95,8 @@ export class Tasker {
   /**
    * Submits a task.
    *
-   * @throws UnknownTemplateError, InvalidPayloadError, IdempotencyConflictError; nothing is written then
+   * @throws UnknownTemplateError, InvalidPayloadError, IdempotencyConflictError; nothing is written then. TypeError when
+   *   `transaction` is a pool
    */
   async submit<Submitted, Input, Outputs>(
     definition: TaskDefinition<Submitted, Input, Outputs>,

@@ -50,6 +50,8 @@ export function openPool(
     applicationName: `tasker ${role}`,
     idleInTransactionTimeoutMs: database.idleInTransactionTimeoutMs,
     connectTimeoutMs: database.connectTimeoutMs,
+    transactionPooling: database.transactionPooling,
+    preparedStatements: database.preparedStatements,
     // A lost idle connection is replaced when one is needed.
     onError: (error) => logger.debug({ err: error, pool: role }, "an idle connection was lost"),
     ...(role === "engine"

@@ -2,6 +2,8 @@ import { InvalidArgumentError, Option } from "commander";
 import { loadConfig, type Override } from "../config/load.ts";
 import type { Field } from "../config/field.ts";
 import { type Config, type ConfigPath, environmentName, fields } from "../config/schema.ts";
+import { openDatabase } from "../postgres/pool.ts";
+import type { Database } from "../postgres/sql.ts";
 import { createLogger, type Logger, type LogLevel } from "../runtime/logging.ts";
 import { CommandError } from "./command-error.ts";
 import type { CommandContext } from "./context.ts";
@@ -95,4 +97,21 @@ export function requireDatabase({ database }: Config, command: string): void {
 export function databaseHost({ database }: Config): string {
   const host = URL.canParse(database.url) ? new URL(database.url).host : "";
   return host === "" ? "the configured database" : host;
+}
+
+/** The database of a command that runs once. No statement has a time limit. */
+export function openCommandDatabase(
+  { config: { database }, logger }: Settings,
+  { command, max }: { readonly command: string; readonly max: number },
+): Database {
+  return openDatabase({
+    connectionString: database.url,
+    applicationName: `tasker ${command}`,
+    max,
+    connectTimeoutMs: database.connectTimeoutMs,
+    idleInTransactionTimeoutMs: database.idleInTransactionTimeoutMs,
+    transactionPooling: database.transactionPooling,
+    preparedStatements: database.preparedStatements,
+    onError: (error) => logger.debug({ err: error }, "an idle connection was lost"),
+  });
 }

@@ -183,6 +183,14 @@ function contradictions({ worker, database, maintenance }: Config): string[] {
         "a lease must survive one missed renewal",
     );
   }
+  if (database.transactionPooling && (database.url === "" || database.directUrl === "")) {
+    problems.push(
+      "database.transaction_pooling needs database.url, which leads through the pooler, and database.direct_url, which does not: " +
+        "notifications cannot be listened for through it",
+    );
+  } else if (database.directUrl !== "" && database.url === "") {
+    problems.push("database.direct_url needs database.url; the embedded server has one way to it");
+  }
   if (database.analyticsReplicaUrl === "") return problems;
   if (database.url === "") {
     problems.push("database.analytics_replica_url needs database.url; the embedded server has no replica");

@@ -17,6 +17,13 @@ export const schema = {
       pattern: /^$|^postgres(ql)?:\/\//u,
       secret: true,
     }),
+    direct_url: text("", {
+      expected: 'a connection URL "postgres://user:password@host:5432/database", or "" for the same as url',
+      pattern: /^$|^postgres(ql)?:\/\//u,
+      secret: true,
+    }),
+    transaction_pooling: flag(false),
+    prepared_statements: flag(true),
     max_connections: integer(10, { min: 1, max: 1000 }),
     connect_timeout_ms: integer(5000, { min: 100, max: 10 * 60 * second }),
     idle_in_transaction_timeout_ms: integer(60_000, { min: 1000, max: day }),

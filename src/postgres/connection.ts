@@ -1,6 +1,7 @@
 import pg from "pg";
 
 import { DecodingError } from "./decoding-error.ts";
+import { hintAtPooler } from "./pooler.ts";
 import { runStatement } from "./statement.ts";
 import type { Sql, Statement } from "./sql.ts";
 import { sqlState, sqlStateOf } from "./sqlstate.ts";
@@ -8,11 +9,14 @@ import { sqlState, sqlStateOf } from "./sqlstate.ts";
 /** A pool's connection while it is out: knows whether it may go back, and why it was lost. */
 export class CheckedOutConnection implements Sql {
   readonly #client: pg.PoolClient;
+  readonly #prepares: boolean;
   #lost: Error | undefined;
   #discard = false;
 
-  constructor(client: pg.PoolClient) {
+  /** @param prepares whether a statement's name prepares it */
+  constructor(client: pg.PoolClient, prepares: boolean) {
     this.#client = client;
+    this.#prepares = prepares;
     // The pool listens for errors of idle connections only. Without a listener here the 'error' event of a connection that
     // is lost while it is out would end the process.
     client.on("error", this.#onError);
@@ -20,8 +24,9 @@ export class CheckedOutConnection implements Sql {
 
   async query<Row extends object>(statement: Statement): Promise<Row[]> {
     try {
-      return await runStatement<Row>(this.#client, statement);
-    } catch (error) {
+      return await runStatement<Row>(this.#client, this.#prepares ? statement : unnamed(statement));
+    } catch (reason) {
+      const error = hintAtPooler(reason);
       if (!leavesConnectionUsable(error)) this.#discard = true;
       throw this.#reasonOf(error);
     }
@@ -71,6 +76,11 @@ export class CheckedOutConnection implements Sql {
   readonly #onError = (error: Error): void => {
     this.#lost ??= error;
   };
+}
+
+function unnamed(statement: Statement): Statement {
+  const { name: _, ...rest } = statement;
+  return rest;
 }
 
 const sessionEnded: ReadonlySet<string> = new Set([

@@ -1,6 +1,7 @@
 import { type Clock, sleep, systemClock } from "../runtime/clock.ts";
 import { MigrationError } from "./migration-error.ts";
 import { type MigrationFile, packagedMigrations, readMigrations } from "./migration-files.ts";
+import { SchemaKeeper, schemaObjectsTable } from "./schema-record.ts";
 import { splitStatements } from "./split-statements.ts";
 import type { Database, Sql } from "./sql.ts";
 import { sqlState, sqlStateOf } from "./sqlstate.ts";
@@ -62,10 +63,12 @@ export async function migrate(db: Database, options: MigrateOptions = {}): Promi
       );
     }
     const applied: string[] = [];
+    const keeper = await SchemaKeeper.open(db);
     for (const file of files.filter(({ name }) => pending.includes(name))) {
-      await apply(db, file);
+      await apply(db, file, keeper);
       applied.push(file.name);
     }
+    await keeper.close(db);
     return { applied };
   });
 }
@@ -114,7 +117,8 @@ async function createRecord(db: Database): Promise<void> {
           name text not null,
           checksum text not null,
           applied_at timestamptz(6) not null default clock_timestamp()
-        )`,
+        );
+        ${schemaObjectsTable}`,
     }),
   );
 }
@@ -141,28 +145,29 @@ async function readRecord(sql: Sql): Promise<{ version: number; name: string; ch
   }
 }
 
-async function apply(db: Database, file: MigrationFile): Promise<void> {
+async function apply(db: Database, file: MigrationFile, keeper: SchemaKeeper): Promise<void> {
   try {
     if (file.inTransaction) {
       await db.transaction(async (sql) => {
         await sql.query({ text: "set local statement_timeout = 0" });
         await sql.query({ text: file.text });
-        await record(sql, file);
+        await record(sql, file, keeper);
       });
     } else {
       for (const text of splitStatements(file.text)) await db.query({ text });
-      await record(db, file);
+      await db.transaction((sql) => record(sql, file, keeper));
     }
   } catch (error) {
     throw new MigrationError("migration_failed", file.name, `failed: ${describe(error, file)}`, { cause: error });
   }
 }
 
-async function record(sql: Sql, file: MigrationFile): Promise<void> {
+async function record(sql: Sql, file: MigrationFile, keeper: SchemaKeeper): Promise<void> {
   await sql.query({
     text: "insert into tasker.schema_migrations (version, name, checksum) values ($1, $2, $3)",
     values: [file.version, file.name, file.checksum],
   });
+  await keeper.applied(sql);
 }
 
 function changedError(name: string): MigrationError {

@@ -1,6 +1,7 @@
 import pg from "pg";
 
 import { CheckedOutConnection } from "./connection.ts";
+import { hintAtPooler } from "./pooler.ts";
 import { connectionOf } from "./session.ts";
 import type { Database, PoolUsage, Sql, Statement, TransactionOptions } from "./sql.ts";
 import { runTransaction } from "./transaction.ts";
@@ -27,6 +28,13 @@ export interface DatabaseOptions {
   readonly idleInTransactionTimeoutMs: number;
   /** How long a connection that nobody needs stays open. Default: 30 s. */
   readonly idleConnectionMs?: number;
+  /**
+   * The connection string leads through a pooler that gives out connections for a transaction: nothing may be said in the
+   * startup message nor stay in a session, so that both time limits are set in each transaction. Default: false.
+   */
+  readonly transactionPooling?: boolean | undefined;
+  /** Prepare named statements. Default: true. */
+  readonly preparedStatements?: boolean | undefined;
   /** Limit of the wait for a connection, be it a new one or a turn in line. */
   readonly connectTimeoutMs: number;
   /** Closing ends what is under way instead of waiting for it: its callers are gone. Default: false. */
@@ -44,6 +52,11 @@ class PooledDatabase implements Database {
   readonly #pool: pg.Pool;
   readonly #max: number;
   readonly #cutsAtClose: boolean;
+  readonly #prepares: boolean;
+  /** What each transaction begins with; undefined when it is the session's. */
+  readonly #localSettings: readonly string[] | undefined;
+  /** A statement by itself would have no time limit. */
+  readonly #wraps: boolean;
   readonly #out = new Set<CheckedOutConnection>();
   #running = 0;
   #whenIdle: (() => void) | undefined;
@@ -52,13 +65,15 @@ class PooledDatabase implements Database {
   constructor(options: DatabaseOptions) {
     this.#max = options.max;
     this.#cutsAtClose = options.cutsAtClose ?? false;
+    this.#prepares = options.preparedStatements ?? true;
+    const isPooled = options.transactionPooling ?? false;
+    this.#localSettings = isPooled ? localSettings(options) : undefined;
+    this.#wraps = isPooled && options.statementTimeoutMs !== undefined;
     this.#pool = new pg.Pool({
-      ...connectionOf(options.connectionString),
+      ...(isPooled ? { connectionString: options.connectionString } : sessionOf(options)),
       max: options.max,
       application_name: options.applicationName,
-      statement_timeout: options.statementTimeoutMs,
       query_timeout: options.statementTimeoutMs === undefined ? undefined : options.statementTimeoutMs + silenceMs,
-      idle_in_transaction_session_timeout: options.idleInTransactionTimeoutMs,
       connectionTimeoutMillis: options.connectTimeoutMs,
       idleTimeoutMillis: options.idleConnectionMs ?? idleConnectionMs,
       keepAlive: true,
@@ -77,12 +92,13 @@ class PooledDatabase implements Database {
   }
 
   query<Row extends object>(statement: Statement): Promise<Row[]> {
+    if (this.#wraps) return this.transaction((sql) => sql.query<Row>(statement));
     // Not pool.query: that discards the connection after every error, a unique violation included.
     return this.#withConnection((connection) => connection.query<Row>(statement));
   }
 
   transaction<T>(work: (sql: Sql) => Promise<T>, options: TransactionOptions = {}): Promise<T> {
-    return this.#withConnection((connection) => runTransaction(connection, work, options));
+    return this.#withConnection((connection) => runTransaction(connection, work, options, this.#localSettings));
   }
 
   usage(): PoolUsage {
@@ -109,11 +125,19 @@ class PooledDatabase implements Database {
     await this.#pool.end();
   }
 
+  async #connect(): Promise<CheckedOutConnection> {
+    try {
+      return new CheckedOutConnection(await this.#pool.connect(), this.#prepares);
+    } catch (error) {
+      throw hintAtPooler(error);
+    }
+  }
+
   async #withConnection<T>(work: (connection: CheckedOutConnection) => Promise<T>): Promise<T> {
     if (this.#closing !== undefined) throw closed();
     this.#running += 1;
     try {
-      const connection = new CheckedOutConnection(await this.#pool.connect());
+      const connection = await this.#connect();
       this.#out.add(connection);
       try {
         if (this.#cutsAtClose && this.#closing !== undefined) throw closed();
@@ -127,6 +151,24 @@ class PooledDatabase implements Database {
       if (this.#running === 0) this.#whenIdle?.();
     }
   }
+}
+
+/** What travels in the startup message. */
+function sessionOf(options: DatabaseOptions): pg.PoolConfig {
+  return {
+    ...connectionOf(options.connectionString),
+    statement_timeout: options.statementTimeoutMs,
+    idle_in_transaction_session_timeout: options.idleInTransactionTimeoutMs,
+  };
+}
+
+/** The same for one transaction. */
+function localSettings({ statementTimeoutMs, idleInTransactionTimeoutMs }: DatabaseOptions): string[] {
+  const limits = {
+    statement_timeout: statementTimeoutMs ?? 0,
+    idle_in_transaction_session_timeout: idleInTransactionTimeoutMs,
+  };
+  return Object.entries(limits).flatMap(([name, ms]) => (ms === 0 ? [] : [`set local ${name} = ${ms}`]));
 }
 
 function closed(): Error {

@@ -1,7 +1,7 @@
 import { typeParsers } from "./decode.ts";
 import type { Sql, Statement } from "./sql.ts";
 
-/** What we need of a `pg` client: `pg.Client`, `pg.PoolClient` and `pg.Pool` have it. */
+/** What we need of a `pg` client: `pg.Client` and `pg.PoolClient` have it. */
 export interface PgQueryable {
   query(config: PgQueryConfig): Promise<{ rows: object[] }>;
 }
@@ -30,7 +30,10 @@ export async function runStatement<Row extends object>(client: PgQueryable, stat
 /**
  * `Sql` over a caller's own `pg` client, so that our statements run in the caller's transaction. The rows are decoded as
  * everywhere else, whatever parsers the client or the application has set.
+ *
+ * @throws TypeError for a `pg.Pool`, which would run each statement on a connection, and in a transaction, of its own
  */
 export function sqlOf(client: PgQueryable): Sql {
+  if ("totalCount" in client) throw new TypeError("the transaction is a pool: pass the client that has begun it");
   return { query: (statement) => runStatement(client, statement) };
 }

@@ -17,6 +17,7 @@ export class TransactionError extends Error {
  * Runs `work` between `begin` and `commit`; rolls back when it rejects, and rejects with what it rejected with. A connection
  * whose rollback fails is discarded.
  *
+ * @param localSettings statements that set what holds for this transaction, as in `set local statement_timeout = 100`
  * @throws TransactionError `transaction_aborted` when `work` resolved although one of its statements had failed: Postgres
  *   answers the `commit` of such a transaction with a rollback, and no error.
  */
@@ -24,8 +25,10 @@ export async function runTransaction<T>(
   connection: CheckedOutConnection,
   work: (sql: Sql) => Promise<T>,
   options: TransactionOptions,
+  localSettings: readonly string[] = [],
 ): Promise<T> {
-  await connection.query({ text: beginText(options) });
+  // One message, so that the settings cost no round trip.
+  await connection.query({ text: [beginText(options), ...localSettings].join("; ") });
   const scope = new TransactionScope(connection);
   let result: T;
   try {

@@ -239,7 +239,8 @@ describe("tasker doctor --analytics", () => {
   test("says what it needs", async (t) => {
     const { doctor } = await setup(t);
     const messages = [
-      [[], /must be told what to examine: --analytics/u, 1],
+      [["--analytics", "--fix"], /--fix mends counters, nothing of --analytics/u, 1],
+      [["--tasks", "0"], /--tasks must be from 1 to 100000000, got 0/u, 1],
       [["--analytics", "--hours", "337"], /--hours must be from 1 to 336, got 337: facts are kept for 14 days/u, 1],
       [["--analytics", "--hours", "0"], /--hours must be from 1 to 336/u, 1],
       [["--analytics", "--seed", "x"], /Expected a whole number/u, 2],

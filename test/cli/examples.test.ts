@@ -16,13 +16,15 @@ describe("the examples", { timeout: 60_000 }, () => {
     assert.match(stdout, /^shipped: 2 items from shelf 1, paid by 1-[0-9a-f]{8}\n$/u);
   });
 
-  test("transactional-submit.ts commits an order with its task, or neither", async (t) => {
-    const { url, db } = await testDatabase(t, { migrated: false });
-    const { ended } = new TestProcess(t, [example("transactional-submit.ts")], { env: { DATABASE_URL: url } });
-    const { code, stdout, stderr } = await ended;
-    assert.equal(code, 0, stderr);
-    assert.equal(stdout, "parcel 1 is on its way\nno order and no task: Bob has not paid\n");
-    const text = `select (select array_agg(customer) from orders) as customers, (select count(*)::int from tasker.tasks) as tasks`;
-    assert.deepEqual(await onlyRow(db, text), { customers: ["Ada"], tasks: 1 });
-  });
+  for (const name of ["submit", "kysely", "drizzle", "prisma"]) {
+    test(`transactional-${name}.ts commits an order with its task, or neither`, async (t) => {
+      const { url, db } = await testDatabase(t, { migrated: false });
+      const { ended } = new TestProcess(t, [example(`transactional-${name}.ts`)], { env: { DATABASE_URL: url } });
+      const { code, stdout, stderr } = await ended;
+      assert.equal(code, 0, stderr);
+      assert.equal(stdout, "parcel 1 is on its way\nno order and no task: Bob has not paid\n");
+      const text = `select (select array_agg(customer) from orders) as customers, (select count(*)::int from tasker.tasks) as tasks`;
+      assert.deepEqual(await onlyRow(db, text), { customers: ["Ada"], tasks: 1 });
+    });
+  }
 });

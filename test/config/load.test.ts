@@ -128,6 +128,26 @@ test("DATABASE_URL sets the database, TASKER_DATABASE_URL wins over it, and an e
   assert.equal(urlWith({ TASKER_DATABASE_URL: "" }), "");
 });
 
+test("a pooler in transaction mode needs a way past it", () => {
+  const pooled = { DATABASE_URL: "postgres://pooler/x", TASKER_DATABASE_TRANSACTION_POOLING: "true" };
+  const direct = { TASKER_DATABASE_DIRECT_URL: "postgres://server/x" };
+  assert.equal(loadConfig({ env: { ...pooled, ...direct } }).database.directUrl, "postgres://server/x");
+  const blind = /database\.transaction_pooling needs database\.url, .* and database\.direct_url/u;
+  assert.match(
+    problemOf(() => loadConfig({ env: pooled })),
+    blind,
+  );
+  const { DATABASE_URL: _, ...embedded } = { ...pooled, ...direct };
+  assert.match(
+    problemOf(() => loadConfig({ env: embedded })),
+    blind,
+  );
+  assert.match(
+    problemOf(() => loadConfig({ env: direct })),
+    /database\.direct_url needs database\.url/u,
+  );
+});
+
 test("ANALYTICS_REPLICA_URL sets the replica, which needs a database and a heart that beats more often than its bound", (t) => {
   const url = "postgres://app:hunter2@standby/x";
   const both = { DATABASE_URL: "postgres://db/x", ANALYTICS_REPLICA_URL: url };

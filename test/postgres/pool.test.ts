@@ -204,7 +204,8 @@ describe("a caller's own client", () => {
     assert.deepEqual(await sqlOf(client).query({ text: "select id from callers" }), [{ id: 7 }]);
     await client.query("rollback");
     client.release();
-    assert.deepEqual(await sqlOf(pool).query({ text: "select to_regclass('callers') as found" }), [{ found: null }]);
+    const { rows } = await pool.query("select to_regclass('callers') as found");
+    assert.deepEqual(rows, [{ found: null }]);
   });
 });
 

@@ -1,7 +1,6 @@
-import { execFileSync } from "node:child_process";
-import { accessSync, constants, existsSync, mkdirSync, mkdtempSync, readdirSync, renameSync, rmSync } from "node:fs";
-import { homedir } from "node:os";
-import { delimiter, join } from "node:path";
+import { join } from "node:path";
+
+import { cacheFolderOf, findProgram, install, isExecutable, libraryPath, unpack } from "./debian-packages.ts";
 
 /** A server to start: its program and what it needs of the environment. */
 export interface RedisBinary {
@@ -36,65 +35,21 @@ export function redisBinary(): RedisBinary {
 }
 
 function onPath(): RedisBinary | undefined {
-  const folders = (process.env["PATH"] ?? "").split(delimiter).filter((folder) => folder !== "");
-  const paths = programs.flatMap((program) => folders.map((folder) => join(folder, program)));
-  const path = paths.find(isExecutable);
+  const path = findProgram(programs);
   return path === undefined ? undefined : { path, env: process.env };
 }
 
 function installed(): RedisBinary | undefined {
-  if (process.getuid?.() !== 0 || !existsSync("/usr/bin/apt-get")) return undefined;
-  // Several files of tests may come here at once; the others wait for the first, and then have nothing to install.
-  const install = ["-o", "DPkg::Lock::Timeout=120", "install", "-y", "--no-install-recommends", debianPackage];
-  if (!runs("apt-get", install)) {
-    runs("apt-get", ["-o", "DPkg::Lock::Timeout=120", "update"]);
-    runs("apt-get", install);
-  }
-  return onPath();
+  return install(debianPackage) ? onPath() : undefined;
 }
 
-const cacheFolder = join(process.env["XDG_CACHE_HOME"] ?? join(homedir(), ".cache"), "tasker-test-redis");
-
 function unpackedBefore(): RedisBinary | undefined {
-  const path = join(cacheFolder, "usr", "bin", "redis-check-rdb");
+  const folder = cacheFolderOf("redis");
+  const path = join(folder, "usr", "bin", "redis-check-rdb");
   if (!isExecutable(path)) return undefined;
-  const libraries = readdirSync(join(cacheFolder, "usr", "lib")).map((name) => join(cacheFolder, "usr", "lib", name));
-  return { path, env: { ...process.env, LD_LIBRARY_PATH: libraries.join(delimiter) } };
+  return { path, env: { ...process.env, LD_LIBRARY_PATH: libraryPath(folder) } };
 }
 
 function unpacked(): RedisBinary | undefined {
-  if (!existsSync("/usr/bin/apt-get")) return undefined;
-  mkdirSync(join(cacheFolder, ".."), { recursive: true });
-  const folder = mkdtempSync(`${cacheFolder}-`);
-  try {
-    if (!runs("apt-get", ["download", debianPackage, ...debianLibraries], folder)) return undefined;
-    for (const name of readdirSync(folder).filter((file) => file.endsWith(".deb"))) {
-      if (!runs("dpkg-deb", ["-x", name, "."], folder)) return undefined;
-    }
-    // In one step, so that nobody meets half of it; whoever comes second finds it there.
-    if (!existsSync(cacheFolder)) renameSync(folder, cacheFolder);
-  } finally {
-    rmSync(folder, { recursive: true, force: true });
-  }
-  return unpackedBefore();
-}
-
-function runs(command: string, args: readonly string[], cwd = "/"): boolean {
-  try {
-    const env = { ...process.env, DEBIAN_FRONTEND: "noninteractive" };
-    execFileSync(command, args, { cwd, env, stdio: ["ignore", "ignore", "pipe"] });
-    return true;
-  } catch (error) {
-    console.error(`${command} ${args.join(" ")}: ${String(error)}`);
-    return false;
-  }
-}
-
-function isExecutable(path: string): boolean {
-  try {
-    accessSync(path, constants.X_OK);
-    return true;
-  } catch {
-    return false;
-  }
+  return unpack("redis", [debianPackage, ...debianLibraries]) ? unpackedBefore() : undefined;
 }

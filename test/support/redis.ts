@@ -105,7 +105,7 @@ async function untilReady(child: ChildProcess): Promise<void> {
 }
 
 /** Ends the server when this process has ended without doing so. The end of its input tells it. */
-function startJanitor(pid: number | undefined): ChildProcess {
+export function startJanitor(pid: number | undefined): ChildProcess {
   const janitor = spawn("/bin/sh", ["-c", 'read -r _; kill -KILL "$0"', String(pid)], {
     cwd: "/",
     detached: true,

@@ -35,6 +35,7 @@ export interface StepRecord {
 /** Several processes on one database. */
 export interface Fleet {
   readonly db: Database;
+  readonly url: string;
   /** Starts a `tasker worker` and waits until it runs. */
   startWorker(options?: WorkerOptions): Promise<TestProcess>;
   submit(count: number): Promise<void>;
@@ -54,6 +55,7 @@ export async function setup(scope: Scope): Promise<Fleet> {
     (await onlyRow<{ n: number }>(db, text, values)).n;
   return {
     db,
+    url,
     async startWorker({ concurrency = 10, hold, env = {} } = {}) {
       const worker = startTasker(scope, ["worker", "--tasks", module, "--concurrency", String(concurrency)], {
         env: { DATABASE_URL: url, ...(hold === undefined ? {} : { [holdVariable]: hold }), ...env },

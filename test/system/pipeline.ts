@@ -15,7 +15,8 @@ export const holdVariable = "TASKER_TEST_HOLD";
 let pool: Database | undefined;
 
 function side(): Database {
-  pool ??= openTestPool(process.env["DATABASE_URL"] ?? "", 4);
+  // Not through the pooler, if there is one.
+  pool ??= openTestPool(process.env["TASKER_DATABASE_DIRECT_URL"] ?? process.env["DATABASE_URL"] ?? "", 4);
   return pool;
 }
 

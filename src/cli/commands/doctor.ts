@@ -1,49 +1,59 @@
-import { randomInt } from "node:crypto";
-
 import { Command, InvalidArgumentError, Option } from "commander";
-import { type Diagnosis, type Difference, examineAnalytics } from "../../analytics/doctor.ts";
 import { requireMigrated } from "../../postgres/migrate.ts";
-import { openDatabase } from "../../postgres/pool.ts";
 import { CommandError } from "../command-error.ts";
 import type { CommandContext } from "../context.ts";
-import { count, plural } from "../format.ts";
 import {
   configOption,
-  databaseHost,
   logLevelOption,
+  openCommandDatabase,
   readSettings,
   requireDatabase,
   type SettingsOptions,
 } from "../settings.ts";
-import { table } from "../table.ts";
+import { checkHours, doctorAnalytics } from "./doctor-analytics.ts";
+import { doctorEngine } from "./doctor-engine.ts";
 
 interface DoctorOptions extends SettingsOptions {
   readonly analytics?: boolean;
+  readonly fix?: boolean;
+  readonly json?: boolean;
+  readonly tasks: number;
   readonly hours: number;
   readonly seed?: number;
 }
 
 const hoursByDefault = 24;
-const seedMax = 2 ** 31;
-/** So many differences are listed. */
-const listedMax = 50;
+const tasksByDefault = 100_000;
+const tasksMax = 100_000_000;
 
 const examples = `
 Examples:
-  DATABASE_URL=postgres://localhost/tasker tasker doctor --analytics
+  DATABASE_URL=postgres://localhost/tasker tasker doctor
+  tasker doctor --fix                  sets wrong counters right, then looks again
   tasker doctor --analytics --hours 168 --seed 42`;
 
-/** `tasker doctor`: whether what is kept agrees with what it was made from. */
+/** `tasker doctor`: whether the database is as it should be, and what to do where it is not. */
 export function doctorCommand(context: CommandContext): Command {
   return new Command("doctor")
-    .description("Recounts what the analytics say, and ends with 1 if anything differs. Changes nothing.")
-    .option("--analytics", "examine the analytics: a random window against its facts, counts by state against the rows")
+    .description(
+      "Looks for what is wrong with the database and says how to mend it; ends with 1 if anything is. Changes nothing without --fix.",
+    )
+    .option("--fix", "set wrong counters of tasks and steps to what a recount finds; may run beside the fleet")
     .addOption(
-      new Option("--hours <hours>", "the window begins at a random minute of so many last hours")
+      new Option("--tasks <count>", "so many of the newest tasks are looked at")
+        .default(tasksByDefault)
+        .argParser(wholeNumber),
+    )
+    .option("--analytics", "recount the analytics instead: a random window, counts by state")
+    .addOption(
+      new Option("--hours <hours>", "with --analytics: the window begins at a random minute of so many last hours")
         .default(hoursByDefault)
         .argParser(wholeNumber),
     )
-    .addOption(new Option("--seed <number>", "repeats the choice of an earlier run").argParser(wholeNumber))
+    .addOption(
+      new Option("--seed <number>", "with --analytics: repeats the choice of an earlier run").argParser(wholeNumber),
+    )
+    .option("--json", "JSON instead of lines")
     .addOption(configOption())
     .addOption(logLevelOption())
     .addHelpText("after", examples)
@@ -51,69 +61,26 @@ export function doctorCommand(context: CommandContext): Command {
 }
 
 async function run(context: CommandContext, options: DoctorOptions): Promise<void> {
-  const { config, logger } = readSettings(context, options);
-  if (options.analytics !== true) throw new CommandError("tasker doctor must be told what to examine: --analytics");
+  const settings = readSettings(context, options);
+  const { config } = settings;
   requireDatabase(config, "tasker doctor");
-  const { factsRetentionDays } = config.maintenance;
-  const hoursMax = factsRetentionDays * 24;
-  if (options.hours < 1 || options.hours > hoursMax) {
-    throw new CommandError(
-      `--hours must be from 1 to ${hoursMax}, got ${options.hours}: facts are kept for ${plural(factsRetentionDays, "day")}`,
-    );
+  const isAnalytics = options.analytics === true;
+  if (isAnalytics && options.fix === true) throw new CommandError("--fix mends counters, nothing of --analytics");
+  if (isAnalytics) checkHours(config, options.hours);
+  if (options.tasks < 1 || options.tasks > tasksMax) {
+    throw new CommandError(`--tasks must be from 1 to ${tasksMax}, got ${options.tasks}`);
   }
-  const { url, connectTimeoutMs, idleInTransactionTimeoutMs } = config.database;
-  const database = openDatabase({
-    connectionString: url,
-    applicationName: "tasker doctor",
-    max: 1,
-    connectTimeoutMs,
-    idleInTransactionTimeoutMs,
-    onError: (error) => logger.debug({ err: error }, "an idle connection was lost"),
-  });
+  const database = openCommandDatabase(settings, { command: "doctor", max: 1 });
   try {
-    await requireMigrated(database);
-    const { hours, seed = randomInt(seedMax) } = options;
-    const diagnosis = await examineAnalytics(database, { hours, seed, factsRetentionDays });
-    for (const line of linesOf(diagnosis, seed)) context.terminal.print(line);
-    const { length } = diagnosis.differences;
-    if (length > 0)
-      throw new CommandError(`the analytics of ${databaseHost(config)} are wrong in ${plural(length, "figure")}`);
+    if (isAnalytics) {
+      await requireMigrated(database);
+      await doctorAnalytics(context.terminal, config, database, options);
+    } else {
+      await doctorEngine(context.terminal, config, database, options);
+    }
   } finally {
     await database.close();
   }
-}
-
-function linesOf({ window_start, window_end, facts, tasks, steps, differences }: Diagnosis, seed: number): string[] {
-  const examined = [
-    `window  ${window_start} to ${window_end} (--seed ${seed}): ${plural(facts, "fact")} recounted`,
-    `rows    ${plural(tasks, "task")} and ${plural(steps, "step")} recounted by state`,
-  ];
-  if (differences.length === 0) return [...examined, "no difference"];
-  const more = differences.length - listedMax;
-  return [
-    ...examined,
-    "",
-    ...table(
-      [
-        { heading: "of" },
-        { heading: "figure" },
-        { heading: "analytics", align: "right" },
-        { heading: "recounted", align: "right" },
-      ],
-      differences.slice(0, listedMax).map((one) => [labelOf(one), one.field, cell(one.analytics), cell(one.recounted)]),
-    ),
-    ...(more > 0 ? [`and ${count(more)} more`] : []),
-  ];
-}
-
-function labelOf({ namespace_name, task_name, version, step_name }: Difference): string {
-  if (namespace_name === null) return "everything";
-  return `${namespace_name}/${task_name} ${version}${step_name === null ? "" : ` ${step_name}`}`;
-}
-
-function cell(value: number | string | null): string {
-  if (value === null) return "-";
-  return typeof value === "number" ? count(value) : value;
 }
 
 function wholeNumber(text: string): number {

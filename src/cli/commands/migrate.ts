@@ -1,6 +1,5 @@
 import { Command } from "commander";
 import { migrate, migrationStatus } from "../../postgres/migrate.ts";
-import { openDatabase } from "../../postgres/pool.ts";
 import type { Database } from "../../postgres/sql.ts";
 import { CommandError } from "../command-error.ts";
 import type { CommandContext } from "../context.ts";
@@ -9,6 +8,7 @@ import {
   configOption,
   databaseHost,
   logLevelOption,
+  openCommandDatabase,
   readSettings,
   requireDatabase,
   type SettingsOptions,
@@ -40,17 +40,10 @@ export function migrateCommand(context: CommandContext): Command {
 
 async function run(context: CommandContext, options: MigrateOptions): Promise<void> {
   const { terminal } = context;
-  const { config, logger } = readSettings(context, options);
+  const settings = readSettings(context, options);
+  const { config } = settings;
   requireDatabase(config, "tasker migrate");
-  const { url, connectTimeoutMs, idleInTransactionTimeoutMs } = config.database;
-  const database = openDatabase({
-    connectionString: url,
-    applicationName: "tasker migrate",
-    max: connections,
-    connectTimeoutMs,
-    idleInTransactionTimeoutMs,
-    onError: (error) => logger.debug({ err: error }, "an idle connection was lost"),
-  });
+  const database = openCommandDatabase(settings, { command: "migrate", max: connections });
   try {
     if (options.status === true) await showStatus(terminal, database, databaseHost(config));
     else await apply(terminal, database, databaseHost(config));

@@ -1,7 +1,6 @@
 import { writeFile } from "node:fs/promises";
 
 import { Command, InvalidArgumentError, Option } from "commander";
-import { openDatabase } from "../../postgres/pool.ts";
 import { systemClock } from "../../runtime/clock.ts";
 import {
   defaultHistory,
@@ -14,7 +13,14 @@ import { truthOf } from "../../seed-history/truth.ts";
 import { CommandError, exitCodes } from "../command-error.ts";
 import type { CommandContext } from "../context.ts";
 import { count, duration } from "../format.ts";
-import { configOption, logLevelOption, readSettings, requireDatabase, type SettingsOptions } from "../settings.ts";
+import {
+  configOption,
+  logLevelOption,
+  openCommandDatabase,
+  readSettings,
+  requireDatabase,
+  type SettingsOptions,
+} from "../settings.ts";
 import type { Terminal } from "../terminal.ts";
 
 interface SeedOptions extends SettingsOptions, Partial<HistoryParameters> {
@@ -58,19 +64,13 @@ export function seedHistoryCommand(context: CommandContext): Command {
 
 async function run(context: CommandContext, options: SeedOptions): Promise<void> {
   const { terminal } = context;
-  const { config, logger } = readSettings(context, options);
+  const settings = readSettings(context, options);
+  const { config } = settings;
   requireDatabase(config, "tasker seed-history");
   const { tasks, days, identities, seed } = { ...defaultHistory, ...options };
   const parameters = { tasks, days, identities, seed };
-  const { url, connectTimeoutMs, idleInTransactionTimeoutMs } = config.database;
-  const database = openDatabase({
-    connectionString: url,
-    applicationName: "tasker seed-history",
-    max: connections,
-    connectTimeoutMs,
-    idleInTransactionTimeoutMs,
-    onError: (error) => logger.debug({ err: error }, "an idle connection was lost"),
-  });
+  const { url, directUrl, connectTimeoutMs } = config.database;
+  const database = openCommandDatabase(settings, { command: "seed-history", max: connections });
   const startedMs = systemClock.monotonicMs();
   // Without the VACUUM after it.
   let seconds = 0;
@@ -78,7 +78,8 @@ async function run(context: CommandContext, options: SeedOptions): Promise<void>
   try {
     const seeded = await seedHistory({
       database,
-      connectionString: url,
+      // Its connection loads in bulk, for which a pooler has no use.
+      connectionString: directUrl === "" ? url : directUrl,
       connectTimeoutMs,
       parameters,
       factsRetentionDays: config.maintenance.factsRetentionDays,
