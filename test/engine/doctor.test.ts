@@ -24,6 +24,7 @@ import {
   type TestTemplate,
   untilBlocked,
 } from "../support/engine.ts";
+import { eventually } from "../support/eventually.ts";
 import { codeBlocks } from "../support/documents.ts";
 import { listen } from "./notices.ts";
 
@@ -208,6 +209,35 @@ describe("tasker doctor", { timeout: 120_000 }, () => {
     const { db, wrong } = await setup(t);
     await db.query({ text: "alter table tasker.tasks set (autovacuum_enabled = false)" });
     assert.deepEqual(await wrong(), ["bloat: table tasker.tasks autovacuum is off for it"]);
+  });
+
+  test("names the transaction that keeps dead rows, and the table that is full of them", async (t) => {
+    const { db, wrong } = await setup(t);
+    await db.transaction(
+      async (sql) => {
+        // Its snapshot: nothing that is deleted from now on can be removed.
+        await sql.query({ text: "select from tasker.tasks" });
+        await db.query({
+          text: `insert into tasker.api_keys (id, name, key_sha256, permissions)
+            select gen_random_uuid(), 'k', sha256(n::text::bytea), '{}' from generate_series(1, 12000) n`,
+        });
+        await db.query({ text: "delete from tasker.api_keys" });
+        const full = await eventually("the statistics have it", wrong, (found) => found.length > 0);
+        assert.match(
+          full.join("; "),
+          /^bloat: table tasker\.api_keys 12000 dead rows beside 0 live ones; autovacuum was due at \d+/u,
+        );
+        await db.query({
+          text: `create or replace function tasker.clock() returns timestamptz language sql volatile
+            as 'select clock_timestamp() + interval ''61 minutes'''`,
+        });
+        const [old, ...others] = (await wrong()).filter((found) => found.startsWith("horizon"));
+        assert.match(old ?? "", /^horizon: tasker tests \(\w+\) holds a transaction open since .*Z: no dead row/u);
+        assert.deepEqual(others, []);
+      },
+      { isolation: "repeatable read" },
+    );
+    assert.ok(!(await wrong()).some((found) => found.startsWith("horizon")));
   });
 
   test("names what differs from what the migrations made", async (t) => {

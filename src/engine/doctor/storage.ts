@@ -54,10 +54,11 @@ export const horizon: Check = {
     const rows = await sql.query<{ who: string; since: Timestamp; pid: number | null; gid: string | null }>({
       text: `select * from (
           select coalesce(nullif(application_name, ''), 'a client') || ' (' || coalesce(usename, '?') || ')' as who, xact_start as since, pid, null as gid
-            from pg_stat_activity where datname = current_database() and backend_xmin is not null and pid <> pg_backend_pid()
+            from pg_stat_activity where datname = current_database() and backend_type = 'client backend' and backend_xmin is not null
+              and pid <> pg_backend_pid()
           union all
           select 'a prepared transaction of ' || owner, prepared, null, gid from pg_prepared_xacts where database = current_database()) o
-        where since < clock_timestamp() - $1 * interval '1 minute' order by since limit $2`,
+        where since < tasker.clock() - $1 * interval '1 minute' order by since limit $2`,
       values: [oldMinutes, findingsMax],
     });
     return rows.map(({ who, since, pid, gid }) => ({
