@@ -66,7 +66,14 @@ export class Worker implements Service {
     const { database: sql, leaseMs, leaseRenewMs, heartbeatIntervalMs, clock, logger } = options;
     const common = { sql, clock, logger };
     const running = this.#running;
-    this.#renewal = new LeaseRenewal({ ...common, workerId: this.id, leaseMs, intervalMs: leaseRenewMs, running });
+    this.#renewal = new LeaseRenewal({
+      ...common,
+      workerId: this.id,
+      leaseMs,
+      intervalMs: leaseRenewMs,
+      running,
+      namedStepIds: () => [...options.registry.steps.keys()],
+    });
     this.#heartbeats = new Heartbeats({ ...common, intervalMs: heartbeatIntervalMs });
   }
 
