@@ -39,6 +39,9 @@ export interface WorkerOptions extends WorkerSettings {
   readonly onTasksEnded?: (taskIds: readonly string[]) => void;
 }
 
+/** So many times the slots, or the batch where that is more, may wait to be recorded; then nothing more is claimed. */
+const resultsHeldMax = 2;
+
 /** About how long another worker's claim takes. */
 const contentionDelayMs = 5;
 
@@ -57,6 +60,8 @@ export class Worker implements Service {
   #wake: () => void = () => {};
   #woken = false;
   #unsubscribe: () => void = () => {};
+  /** Whether it claims nothing because too many results wait to be recorded. */
+  #isHeldBack = false;
   /** Claims in a row that found a concurrency limit held by another. */
   #contentions = 0;
 
@@ -189,9 +194,12 @@ export class Worker implements Service {
 
   /** Fills the free slots. Returns whether it should look again at once: it got all that it asked for, and slots are free. */
   async #claimOnce(): Promise<boolean> {
-    const { database, registry, concurrency, leaseMs } = this.#options;
+    const { database, registry, concurrency, completionBatch, leaseMs } = this.#options;
     const limit = concurrency - this.#running.size;
     if (limit <= 0 || registry.steps.size === 0) return false;
+    // Back-pressure: work that cannot be recorded is not added to. The next batch that is recorded wakes it.
+    this.#isHeldBack = this.#completions.waiting >= resultsHeldMax * Math.max(concurrency, completionBatch);
+    if (this.#isHeldBack) return false;
     const { claims, isContended } = await claimSteps(database, {
       workerId: this.id,
       namedStepIds: [...registry.steps.keys()],
@@ -268,6 +276,7 @@ export class Worker implements Service {
         "results came after their lease was lost; nothing was changed",
       );
     }
+    if (this.#isHeldBack) this.nudge();
     wakeUps.wake([...settled.wakeNamespaces, ...this.#freedLimits(batch, settled)]);
     for (const { end } of batch) {
       if (end.state === "waiting_for_retry") clock.schedule(end.delayMs + 1, () => this.nudge(), { unref: true });
