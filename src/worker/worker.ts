@@ -3,7 +3,7 @@ import { newId } from "../engine/ids.ts";
 import type { Settled, Settlement } from "../engine/settle.ts";
 import type { WakeUps } from "../engine/wake-ups.ts";
 import type { Database } from "../postgres/sql.ts";
-import { type Clock, sleep } from "../runtime/clock.ts";
+import { type Clock, sleep, type Timer } from "../runtime/clock.ts";
 import type { Service } from "../runtime/lifecycle.ts";
 import type { Logger } from "../runtime/logging.ts";
 import type { Metrics } from "../runtime/metrics.ts";
@@ -64,6 +64,7 @@ export class Worker implements Service {
   #isHeldBack = false;
   /** Claims in a row that found a concurrency limit held by another. */
   #contentions = 0;
+  #askAgain: Timer | undefined;
 
   constructor(options: WorkerOptions) {
     this.#options = options;
@@ -223,7 +224,9 @@ export class Worker implements Service {
   #askAgainSoon(): void {
     const { clock, pollIntervalMs } = this.#options;
     const longestMs = Math.min(pollIntervalMs, contentionDelayMs * 2 ** Math.min(this.#contentions++, 10));
-    clock.schedule(longestMs * (0.5 + Math.random() / 2), () => this.nudge(), { unref: true });
+    // One at a time: each claim that meets contention would otherwise begin a chain of its own.
+    this.#askAgain?.cancel();
+    this.#askAgain = clock.schedule(longestMs * (0.5 + Math.random() / 2), () => this.nudge(), { unref: true });
   }
 
   #pause(failing: boolean): Promise<void> {
