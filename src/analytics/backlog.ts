@@ -1,4 +1,5 @@
 import type { Sql, Timestamp } from "../postgres/sql.ts";
+import { readUnclaimable, type UnclaimableSteps } from "./unclaimable.ts";
 
 /** Which namespaces; all when none is given. */
 export interface BacklogParameters {
@@ -25,6 +26,8 @@ export interface NamespaceBacklog {
 
 export interface Backlog {
   readonly namespaces: readonly NamespaceBacklog[];
+  /** What no worker could claim for a minute, those that wait longest first; a hundred at most. */
+  readonly unclaimable: readonly UnclaimableSteps[];
   /** The database's time when the answer was computed. */
   readonly calculated_at: Timestamp;
   /** Every commit up to then is in the answer. */
@@ -40,5 +43,6 @@ export async function readBacklog(sql: Sql, { namespace }: BacklogParameters, no
       from tasker.get_backlog($1, $2)`,
     values: [namespace ?? null, now],
   });
-  return { namespaces, calculated_at: now, data_through: now, filters: { namespace } };
+  const unclaimable = await readUnclaimable(sql, { namespace, now });
+  return { namespaces, unclaimable, calculated_at: now, data_through: now, filters: { namespace } };
 }

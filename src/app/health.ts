@@ -1,8 +1,10 @@
 import { readFoldStatus } from "../analytics/fold-status.ts";
 import type { AnalyticsReplica } from "../analytics/replica.ts";
+import { readUnclaimable } from "../analytics/unclaimable.ts";
 import type { Caches } from "../cache/caches.ts";
 import { cacheChecks } from "../cache/health-checks.ts";
 import type { HealthCheck, HealthReport } from "../http/options.ts";
+import { sqlStateOf } from "../postgres/sqlstate.ts";
 import type { Database } from "../postgres/sql.ts";
 import type { Metrics } from "../runtime/metrics.ts";
 
@@ -23,11 +25,11 @@ export async function checkHealth(options: HealthOptions): Promise<HealthReport>
   );
   const checks = [
     { name: "database", healthy: reachable, detail: { pool: database.usage() } },
-    ...(reachable ? [await foldCheck(options)] : []),
+    ...(reachable ? [await foldCheck(options), await workersCheck(database)] : []),
     ...replicaChecks(replica),
     ...cacheChecks(await caches.health()),
   ];
-  // The fold, the replica and the cache are best effort: without them every answer is right.
+  // The fold, the replica and the cache are best effort: without them every answer is right. And this process is well without any worker.
   return { healthy: reachable, checks };
 }
 
@@ -43,6 +45,24 @@ async function foldCheck({ database, foldIntervalMs, metrics }: HealthOptions): 
   } catch {
     // Between two statements the database went away, which the next probe tells.
     return { name, healthy: false };
+  }
+}
+
+/** Whether workers live that can run what waits. */
+async function workersCheck(database: Database): Promise<HealthCheck> {
+  const name = "workers";
+  try {
+    const [row] = await database.query<{ live: number }>({
+      text: "select count(*) as live from tasker.live_workers where expires_at > tasker.clock()",
+    });
+    const unclaimable = await readUnclaimable(database);
+    return { name, healthy: unclaimable.length === 0, detail: { live: row?.live ?? 0, unclaimable } };
+  } catch (error) {
+    return {
+      name,
+      healthy: false,
+      detail: { reason: `not known: ${sqlStateOf(error) ?? "the database did not answer"}` },
+    };
   }
 }
 

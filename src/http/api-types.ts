@@ -9,6 +9,7 @@ export type {
   SlowTask,
 } from "../analytics/answers.ts";
 export type { Backlog, BacklogParameters, NamespaceBacklog } from "../analytics/backlog.ts";
+export type { UnclaimableSteps } from "../analytics/unclaimable.ts";
 export type {
   ComparedStep,
   CompareParameters,

@@ -24,6 +24,8 @@ export class Completions {
   readonly #actor: string;
   readonly #onSettled: (batch: readonly Settlement[], settled: Settled) => void;
   #queue: Settlement[] = [];
+  /** How many the batch on its way holds. */
+  #sending = 0;
   #flushing: Promise<void> | undefined;
   readonly #abandoned = new AbortController();
 
@@ -50,6 +52,11 @@ export class Completions {
     this.#flushing ??= this.#flush();
   }
 
+  /** Results that are not recorded yet. */
+  get waiting(): number {
+    return this.#queue.length + this.#sending;
+  }
+
   /** Resolves when everything added so far is settled (or given up by `abandon`). */
   async drained(): Promise<void> {
     while (this.#flushing !== undefined) await this.#flushing;
@@ -63,7 +70,12 @@ export class Completions {
   async #flush(): Promise<void> {
     // Handlers that end in the same turn of the loop share a batch.
     await new Promise(setImmediate);
-    while (this.#queue.length > 0 && !this.#abandoned.signal.aborted) await this.#send(this.#takeBatch());
+    while (this.#queue.length > 0 && !this.#abandoned.signal.aborted) {
+      const batch = this.#takeBatch();
+      this.#sending = batch.length;
+      await this.#send(batch);
+      this.#sending = 0;
+    }
     this.#queue = this.#abandoned.signal.aborted ? [] : this.#queue;
     this.#flushing = undefined;
   }
@@ -112,6 +124,7 @@ export class Completions {
 
   /** What is recorded is recorded: an observer that fails must neither send it again nor stop the next batch. */
   #tell(batch: readonly Settlement[], settled: Settled): void {
+    this.#sending -= batch.length;
     try {
       this.#onSettled(batch, settled);
     } catch (error) {

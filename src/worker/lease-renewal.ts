@@ -1,4 +1,5 @@
 import { type Claim, renewLeases } from "../engine/claim.ts";
+import { announceWorker, withdrawWorker } from "../engine/live-workers.ts";
 import type { Sql } from "../postgres/sql.ts";
 import type { Clock } from "../runtime/clock.ts";
 import { PeriodicService, type Service } from "../runtime/lifecycle.ts";
@@ -20,11 +21,16 @@ interface LeaseRenewalOptions {
   readonly intervalMs: number;
   /** By attempt; read at each renewal. */
   readonly running: ReadonlyMap<string, Running>;
+  /** The kinds of steps that the worker has handlers for; read at each renewal. */
+  readonly namedStepIds: () => readonly number[];
   readonly clock: Clock;
   readonly logger: Logger;
 }
 
-/** Renews the leases of a worker's running attempts in one statement, and aborts the handlers of those that were lost. */
+/**
+ * Renews the leases of a worker's running attempts in one statement, aborts the handlers of those that were lost, and announces the
+ * worker among those that live.
+ */
 export class LeaseRenewal implements Service {
   readonly name = "lease renewal";
   readonly #options: LeaseRenewalOptions;
@@ -33,7 +39,7 @@ export class LeaseRenewal implements Service {
 
   constructor(options: LeaseRenewalOptions) {
     this.#options = options;
-    this.#renewing = new PeriodicService({ ...options, name: this.name, runOnce: () => this.#renew() });
+    this.#renewing = new PeriodicService({ ...options, name: this.name, runOnce: () => this.#run() });
   }
 
   async start(): Promise<void> {
@@ -42,11 +48,25 @@ export class LeaseRenewal implements Service {
 
   async stop(): Promise<void> {
     await this.#renewing.stop();
+    try {
+      await withdrawWorker(this.#options.sql, this.#options.workerId);
+    } catch (error) {
+      this.#options.logger.debug(
+        { err: error },
+        "the worker could not be withdrawn; it counts as alive until its lease ends",
+      );
+    }
   }
 
   /** The first claims of a worker that had none: their leases are as fresh as renewed ones. */
   begin(): void {
     this.#renewedMs = this.#options.clock.monotonicMs();
+  }
+
+  async #run(): Promise<void> {
+    const { sql, workerId, leaseMs, namedStepIds } = this.#options;
+    await this.#renew();
+    await announceWorker(sql, { id: workerId, namedStepIds: namedStepIds(), leaseMs });
   }
 
   async #renew(): Promise<void> {

@@ -3,7 +3,7 @@ import { newId } from "../engine/ids.ts";
 import type { Settled, Settlement } from "../engine/settle.ts";
 import type { WakeUps } from "../engine/wake-ups.ts";
 import type { Database } from "../postgres/sql.ts";
-import { type Clock, sleep } from "../runtime/clock.ts";
+import { type Clock, sleep, type Timer } from "../runtime/clock.ts";
 import type { Service } from "../runtime/lifecycle.ts";
 import type { Logger } from "../runtime/logging.ts";
 import type { Metrics } from "../runtime/metrics.ts";
@@ -39,6 +39,9 @@ export interface WorkerOptions extends WorkerSettings {
   readonly onTasksEnded?: (taskIds: readonly string[]) => void;
 }
 
+/** So many times the slots, or the batch where that is more, may wait to be recorded; then nothing more is claimed. */
+const resultsHeldMax = 2;
+
 /** About how long another worker's claim takes. */
 const contentionDelayMs = 5;
 
@@ -57,8 +60,11 @@ export class Worker implements Service {
   #wake: () => void = () => {};
   #woken = false;
   #unsubscribe: () => void = () => {};
+  /** Whether it claims nothing because too many results wait to be recorded. */
+  #isHeldBack = false;
   /** Claims in a row that found a concurrency limit held by another. */
   #contentions = 0;
+  #askAgain: Timer | undefined;
 
   constructor(options: WorkerOptions) {
     this.#options = options;
@@ -66,7 +72,14 @@ export class Worker implements Service {
     const { database: sql, leaseMs, leaseRenewMs, heartbeatIntervalMs, clock, logger } = options;
     const common = { sql, clock, logger };
     const running = this.#running;
-    this.#renewal = new LeaseRenewal({ ...common, workerId: this.id, leaseMs, intervalMs: leaseRenewMs, running });
+    this.#renewal = new LeaseRenewal({
+      ...common,
+      workerId: this.id,
+      leaseMs,
+      intervalMs: leaseRenewMs,
+      running,
+      namedStepIds: () => [...options.registry.steps.keys()],
+    });
     this.#heartbeats = new Heartbeats({ ...common, intervalMs: heartbeatIntervalMs });
   }
 
@@ -182,9 +195,12 @@ export class Worker implements Service {
 
   /** Fills the free slots. Returns whether it should look again at once: it got all that it asked for, and slots are free. */
   async #claimOnce(): Promise<boolean> {
-    const { database, registry, concurrency, leaseMs } = this.#options;
+    const { database, registry, concurrency, completionBatch, leaseMs } = this.#options;
     const limit = concurrency - this.#running.size;
     if (limit <= 0 || registry.steps.size === 0) return false;
+    // Back-pressure: work that cannot be recorded is not added to. The next batch that is recorded wakes it.
+    this.#isHeldBack = this.#completions.waiting >= resultsHeldMax * Math.max(concurrency, completionBatch);
+    if (this.#isHeldBack) return false;
     const { claims, isContended } = await claimSteps(database, {
       workerId: this.id,
       namedStepIds: [...registry.steps.keys()],
@@ -208,7 +224,9 @@ export class Worker implements Service {
   #askAgainSoon(): void {
     const { clock, pollIntervalMs } = this.#options;
     const longestMs = Math.min(pollIntervalMs, contentionDelayMs * 2 ** Math.min(this.#contentions++, 10));
-    clock.schedule(longestMs * (0.5 + Math.random() / 2), () => this.nudge(), { unref: true });
+    // One at a time: each claim that meets contention would otherwise begin a chain of its own.
+    this.#askAgain?.cancel();
+    this.#askAgain = clock.schedule(longestMs * (0.5 + Math.random() / 2), () => this.nudge(), { unref: true });
   }
 
   #pause(failing: boolean): Promise<void> {
@@ -261,6 +279,7 @@ export class Worker implements Service {
         "results came after their lease was lost; nothing was changed",
       );
     }
+    if (this.#isHeldBack) this.nudge();
     wakeUps.wake([...settled.wakeNamespaces, ...this.#freedLimits(batch, settled)]);
     for (const { end } of batch) {
       if (end.state === "waiting_for_retry") clock.schedule(end.delayMs + 1, () => this.nudge(), { unref: true });

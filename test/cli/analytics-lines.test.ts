@@ -219,7 +219,7 @@ describe("the analytics for people", () => {
       drain_seconds: 2000,
     };
     const { calculated_at, data_through, filters } = frame;
-    const of = { calculated_at, data_through, filters };
+    const of = { calculated_at, data_through, filters, unclaimable: [] };
     assert.deepEqual(backlogLines({ namespaces: [calm, busy], ...of }), [
       "",
       "namespace  queued  claimable  oldest  running  a minute  drained in",
@@ -227,5 +227,16 @@ describe("the analytics for people", () => {
       "busy        5,000   <= 4,000    90 s       20       120   33 m 20 s",
     ]);
     assert.deepEqual(backlogLines({ namespaces: [], ...of }), ["", "no namespace is registered"]);
+    const kind = { namespace_name: "busy", task_name: "order", version: "1.0.0", oldest_seconds: 90 };
+    const unclaimable = [
+      { ...kind, step_name: "pack", steps: 1000, steps_is_exact: false },
+      { ...kind, step_name: "send", steps: 2, steps_is_exact: true },
+    ];
+    assert.deepEqual(backlogLines({ namespaces: [calm], ...of, unclaimable }).slice(3), [
+      "",
+      "no worker has a handler for these steps:",
+      "  busy/order 1.0.0 pack: >= 1,000, the oldest for 90 s",
+      "  busy/order 1.0.0 send: 2, the oldest for 90 s",
+    ]);
   });
 });
