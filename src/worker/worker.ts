@@ -229,7 +229,7 @@ export class Worker implements Service {
 
   #settled(batch: readonly Settlement[], settled: Settled): void {
     const { metrics, logger, wakeUps, clock } = this.#options;
-    const late = batch.filter((settlement) => !settled.accepted.has(settlement.claim.stepId));
+    const late = lateOf(batch, settled.accepted);
     if (late.length > 0) {
       metrics.lateCompletions.add(late.length);
       logger.info(
@@ -273,4 +273,19 @@ export class Worker implements Service {
 
 function keyOf(claim: Claim): string {
   return `${claim.stepId}:${claim.life}:${claim.attempt}`;
+}
+
+/**
+ * The settlements that were not recorded. Of several attempts of one step the last is the accepted one: the lease of each other was
+ * lost before the next was claimed.
+ */
+function lateOf(batch: readonly Settlement[], accepted: ReadonlySet<string>): Settlement[] {
+  const last = new Map<string, Settlement>();
+  for (const settlement of batch) {
+    const { stepId, life, attempt } = settlement.claim;
+    const other = last.get(stepId)?.claim;
+    const isLater = other === undefined || life > other.life || (life === other.life && attempt > other.attempt);
+    if (isLater) last.set(stepId, settlement);
+  }
+  return batch.filter((one) => !accepted.has(one.claim.stepId) || last.get(one.claim.stepId) !== one);
 }
