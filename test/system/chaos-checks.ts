@@ -1,10 +1,9 @@
 import assert from "node:assert/strict";
 
-import type { Database } from "../../src/postgres/sql.ts";
+import type { Database, Sql } from "../../src/postgres/sql.ts";
 import { checkWindow, readFacts } from "../analytics/recount.ts";
 import { checkInvariants } from "../engine/invariants.ts";
 import { databaseTime, foldAll, onlyRow } from "../support/engine.ts";
-import { persistently } from "./chaos-cluster.ts";
 
 /** Steps whose side effects are not those of their attempts: none, one without a result of its own, or one attempt that ran twice. */
 const effectsWrong = `
@@ -20,12 +19,11 @@ const strayEffects = `select e.key from effects e where not exists (select from 
 
 /** What must hold after all the chaos: whatever was accepted is there once, is complete, by one result; and all adds up. */
 export async function checkChaos(
-  db: Database,
+  db: Sql,
   accepted: ReadonlySet<string>,
   steps: number,
 ): Promise<{ readonly rescued: number; readonly repeatedKeys: number }> {
-  // The folds are refused by chance too.
-  await persistently(() => foldAll(db));
+  await foldAll(db);
   await checkInvariants(db);
   const tasks = await db.query<{ id: string; state: string }>({ text: "select id, state from tasker.tasks" });
   assert.deepEqual(tasks.map(({ id }) => id).toSorted(), [...accepted].toSorted(), "tasks and what was accepted");
@@ -36,7 +34,7 @@ export async function checkChaos(
     text: `select step_id from tasker.workflow_step_transitions where to_state = 'complete' group by 1 having count(*) > 1`,
   });
   assert.deepEqual(completions, [], "steps that completed more than once");
-  await db.query({ text: "create index on effects (key)" });
+  await db.query({ text: "create index if not exists effects_key on effects (key)" });
   assert.deepEqual(await db.query({ text: effectsWrong }), [], "side effects that are not those of the attempts");
   assert.deepEqual(await db.query({ text: strayEffects }), [], "side effects of no step");
   // A minute on: the clock was set forth meanwhile.
@@ -48,4 +46,28 @@ export async function checkChaos(
     `select (select count(*) from tasker.workflow_step_results where error ->> 'code' = 'lease_expired') as rescued,
       (select count(*) from (select from effects group by key having count(*) > 1) e) as "repeatedKeys"`,
   );
+}
+
+/** What must not pass, each undone after it was noticed. */
+const harms: readonly string[] = [
+  "insert into effects select * from effects limit 1",
+  "delete from effects where key = (select key from effects limit 1)",
+  "update tasker.workflow_step_results set succeeded = false where step_id = (select id from tasker.workflow_steps limit 1)",
+  `insert into tasker.workflow_step_transitions
+    select * from tasker.workflow_step_transitions where to_state = 'complete' limit 1`,
+  "update tasker.workflow_steps set failed_attempts = failed_attempts + 1 where id = (select id from tasker.workflow_steps limit 1)",
+  "update tasker.rollups set completed = completed + 1 where grain = 'a'",
+  "update tasker.state_counts set count = count + 1 where state = 'complete'",
+  "delete from tasker.tasks where id = (select id from tasker.tasks limit 1)",
+];
+
+/** Does each harm in a transaction that is undone: the checks must tell of every one. */
+export async function checkTheChecks(db: Database, accepted: ReadonlySet<string>, steps: number): Promise<void> {
+  for (const harm of harms) {
+    const checked = db.transaction(async (sql) => {
+      await sql.query({ text: harm });
+      await checkChaos(sql, accepted, steps);
+    });
+    await assert.rejects(checked, assert.AssertionError, harm);
+  }
 }

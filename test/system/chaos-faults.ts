@@ -31,6 +31,13 @@ export async function arrangeFaults(db: Sql, isClockMoved: boolean): Promise<voi
   if (isClockMoved) await db.query({ text: clock });
 }
 
+/** Ends the refusals. */
+export async function endFaults(db: Sql): Promise<void> {
+  for (const table of ["workflow_step_transitions", "task_transitions", "rollups"]) {
+    await db.query({ text: `drop trigger chaos on tasker.${table}` });
+  }
+}
+
 /** How many transactions were refused by chance. A sequence may be some ahead of that after a crash, never behind. */
 export async function refusalCount(db: Sql): Promise<number> {
   return (

@@ -10,7 +10,7 @@ import { foldAll } from "../support/engine.ts";
 import { eventually } from "../support/eventually.ts";
 import { endedSteps, openTasks, registerDefinition } from "./chaos.ts";
 import { persistently, startChaosCluster } from "./chaos-cluster.ts";
-import { arrangeFaults, cutListeners, lockInWrongOrder } from "./chaos-faults.ts";
+import { arrangeFaults, cutListeners, endFaults, lockInWrongOrder } from "./chaos-faults.ts";
 import { callsTable, type Replayed, replayVariable, traceDefinition, tracesOf } from "./chaos-trace-tasks.ts";
 import { ChaosWorkers, type Program } from "./chaos-workers.ts";
 
@@ -72,7 +72,8 @@ export async function replayUnderChaos(scope: Scope, options: ReplayOptions): Pr
     180_000,
   );
   await workers.stop();
-  await persistently(() => foldAll(db));
+  await endFaults(db);
+  await foldAll(db);
   await checkInvariants(db);
   for (const [index, trace] of traces.entries()) {
     for (const id of taskIds.slice(index * repeat, (index + 1) * repeat)) await checkReplay(db, trace, id);

@@ -15,7 +15,7 @@ describe(
     assert.ok(tasks !== undefined && traces !== undefined);
 
     test("each of 500 steps becomes complete by one result", async (t) => {
-      const report = await chaos(t, { program: tasks, steps: 500, kills: 6, crashes: 1 });
+      const report = await chaos(t, { program: tasks, steps: 500, kills: 6, crashes: 1, checksChecks: true });
       t.diagnostic(JSON.stringify(report));
       assert.deepEqual([report.kills, report.pauses, report.crashes], [6, 1, 1]);
     });

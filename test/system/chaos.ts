@@ -7,11 +7,12 @@ import type { AnyTaskDefinition } from "../../src/workflow/define-task.ts";
 import type { Scope } from "../support/database.ts";
 import { onlyRow } from "../support/engine.ts";
 import { eventually } from "../support/eventually.ts";
-import { checkChaos } from "./chaos-checks.ts";
+import { checkChaos, checkTheChecks } from "./chaos-checks.ts";
 import { persistently, startChaosCluster } from "./chaos-cluster.ts";
 import {
   arrangeFaults,
   cutListeners,
+  endFaults,
   lockInWrongOrder,
   refusalCount,
   stepClock,
@@ -27,6 +28,8 @@ export interface ChaosOptions {
   readonly kills: number;
   /** How often Postgres is stopped at once and started again. */
   readonly crashes: number;
+  /** Whether to see that the checks would tell. */
+  readonly checksChecks?: boolean;
 }
 
 /** What happened, for the record. */
@@ -98,7 +101,9 @@ export async function chaos(scope: Scope, options: ChaosOptions): Promise<ChaosR
     180_000,
   );
   await workers.stop();
+  await endFaults(db);
   const effects = await checkChaos(db, accepted, options.steps);
+  if (options.checksChecks === true) await checkTheChecks(db, accepted, options.steps);
   return {
     kills: workers.kills,
     crashes,
