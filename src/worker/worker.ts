@@ -13,6 +13,7 @@ import { Completions } from "./completions.ts";
 import { Heartbeats } from "./heartbeats.ts";
 import { LeaseLostError, WorkerStoppingError } from "./handler-error.ts";
 import { LeaseRenewal, type Running } from "./lease-renewal.ts";
+import { freedLimits, lateOf } from "./recorded-batch.ts";
 
 export interface WorkerSettings {
   /** Handlers at once. */
@@ -271,7 +272,7 @@ export class Worker implements Service {
 
   #settled(batch: readonly Settlement[], settled: Settled): void {
     const { metrics, logger, wakeUps, clock } = this.#options;
-    const late = batch.filter((settlement) => !settled.accepted.has(settlement.claim.stepId));
+    const late = lateOf(batch, settled.accepted);
     if (late.length > 0) {
       metrics.lateCompletions.add(late.length);
       logger.info(
@@ -280,18 +281,11 @@ export class Worker implements Service {
       );
     }
     if (this.#isHeldBack) this.nudge();
-    wakeUps.wake([...settled.wakeNamespaces, ...this.#freedLimits(batch, settled)]);
+    wakeUps.wake([...settled.wakeNamespaces, ...freedLimits(batch, settled.accepted)]);
     for (const { end } of batch) {
       if (end.state === "waiting_for_retry") clock.schedule(end.delayMs + 1, () => this.nudge(), { unref: true });
     }
     if (settled.endedTasks.length > 0) this.#options.onTasksEnded?.(settled.endedTasks);
-  }
-
-  /** The namespaces in which a step that waited for a concurrency limit may start now, here or elsewhere. */
-  #freedLimits(batch: readonly Settlement[], settled: Settled): number[] {
-    return batch.flatMap(({ claim: { limitedNamespaceId: id, stepId } }) =>
-      typeof id === "number" && settled.accepted.has(stepId) ? [id] : [],
-    );
   }
 }
 

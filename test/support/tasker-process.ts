@@ -20,6 +20,8 @@ export interface ProcessOptions {
   readonly cwd?: string;
   /** For Node itself, before the program. */
   readonly nodeOptions?: readonly string[];
+  /** Default: true. Plain JavaScript starts sooner. */
+  readonly isTypeScript?: boolean;
 }
 
 /** The `tasker` command as a process of its own. */
@@ -42,12 +44,17 @@ export class TestProcess {
   #stderr = "";
   #end: Ended | undefined;
 
-  constructor(scope: Scope, args: readonly string[], { env = {}, cwd = root }: ProcessOptions = {}) {
-    this.#child = spawn(process.execPath, ["--import", import.meta.resolve("tsx"), ...args], {
-      cwd,
-      env: { ...cleanEnvironment(), ...env },
-      stdio: ["ignore", "pipe", "pipe"],
-    });
+  constructor(scope: Scope, args: readonly string[], options: ProcessOptions = {}) {
+    const { env = {}, cwd = root, isTypeScript = true } = options;
+    this.#child = spawn(
+      process.execPath,
+      [...(isTypeScript ? ["--import", import.meta.resolve("tsx")] : []), ...args],
+      {
+        cwd,
+        env: { ...cleanEnvironment(), ...env },
+        stdio: ["ignore", "pipe", "pipe"],
+      },
+    );
     this.#child.stdout?.setEncoding("utf8").on("data", (text: string) => this.#notice(() => (this.#stdout += text)));
     this.#child.stderr?.setEncoding("utf8").on("data", (text: string) => this.#notice(() => (this.#stderr += text)));
     this.ended = new Promise((resolve, reject) => {

@@ -67,6 +67,23 @@ test("a handler whose lease was lost gets its signal aborted, and what it sends 
   assert.equal(system.late, 1);
 });
 
+test("a late result is counted also when it travels with the one that counts", async (t) => {
+  const { calls, definition } = handled("together");
+  const system = await WorkerSystem.start(t, db, [definition]);
+  const task = await system.submit(definition);
+  const first = await calls.next();
+  await moveClock(db, 31);
+  await rescueExpired(db, () => 0);
+  system.worker.nudge();
+  const second = await calls.next();
+  // In one turn of the loop, hence in one batch.
+  first.finish("of the first");
+  second.finish("of the second");
+  await system.ended(task);
+  assert.equal((await stepOf(db, task)).output, "of the second");
+  assert.equal(system.late, 1);
+});
+
 test("a handler that fails because its lease was lost sends nothing", async (t) => {
   const { calls, definition } = handled("quiet");
   const system = await WorkerSystem.start(t, db, [definition]);

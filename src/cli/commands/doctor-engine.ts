@@ -1,3 +1,4 @@
+import { readUnclaimable } from "../../analytics/unclaimable.ts";
 import { differingCounts } from "../../analytics/doctor.ts";
 import { hasMoved } from "../../analytics/restore-guard.ts";
 import type { Config } from "../../config/schema.ts";
@@ -66,6 +67,7 @@ async function examine(database: Database, tasks: number, fix: boolean): Promise
     findings: [
       ...(await examineEngine(database, { tasks })),
       ...(isSmall ? await countFindings(database) : []),
+      ...(await unclaimableFindings(database)),
       ...(await guardFindings(database)),
     ],
   };
@@ -88,6 +90,16 @@ async function countFindings(database: Database): Promise<Finding[]> {
     subject: `${field} of ${namespace_name}/${task_name} ${version}`,
     problem: `the analytics count ${String(analytics)}, a recount finds ${String(recounted)}`,
     mend: "tasker doctor --analytics compares everything; report it with its output, since no transition leaves them apart",
+  }));
+}
+
+async function unclaimableFindings(sql: Sql): Promise<Finding[]> {
+  const kinds = await readUnclaimable(sql);
+  return kinds.map(({ namespace_name, task_name, version, step_name, steps, steps_is_exact, oldest_seconds }) => ({
+    check: "unclaimable",
+    subject: `${namespace_name}/${task_name} ${version} ${step_name}`,
+    problem: `${steps_is_exact ? "" : "at least "}${plural(steps, "step")} could have been claimed for up to ${Math.floor(oldest_seconds)} s, and no live worker has a handler for them`,
+    mend: "start a worker whose tasks include this version (tasker worker --tasks <module>), or cancel the tasks",
   }));
 }
 
