@@ -14,6 +14,7 @@ const emptied = [
   "workflow_steps",
   "workflow_step_edges",
   "workflow_step_results",
+  "workflow_step_heartbeats",
   "task_transitions",
   "workflow_step_transitions",
   "step_facts",
