@@ -73,9 +73,14 @@ function key({ finished_at, id }: StepRow): string {
   return `${finished_at} ${id}`;
 }
 
-const emptied = ["tasks", "workflow_steps", "workflow_step_edges", "workflow_step_results", "task_facts"].map(
-  (table) => `tasker.${table}`,
-);
+const emptied = [
+  "tasks",
+  "workflow_steps",
+  "workflow_step_edges",
+  "workflow_step_results",
+  "workflow_step_heartbeats",
+  "task_facts",
+].map((table) => `tasker.${table}`);
 
 /** A history's tasks, and what has been traced of them. */
 class Case {

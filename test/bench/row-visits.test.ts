@@ -43,7 +43,8 @@ async function rowsVisited(db: Sql, work: () => Promise<unknown>): Promise<numbe
     // Sessions report what they did now and then only; this one does it with the next statement's end.
     await db.query({ text: "select pg_stat_force_next_flush()" });
     const text = `select (sum(seq_tup_read) + sum(idx_tup_fetch))::bigint as rows from pg_stat_user_tables
-      where schemaname = 'tasker' and relname in ('tasks', 'workflow_steps', 'workflow_step_edges', 'workflow_step_results')`;
+      where schemaname = 'tasker' and relname in ('tasks', 'workflow_steps', 'workflow_step_edges', 'workflow_step_results',
+        'workflow_step_heartbeats', 'concurrency_limits')`;
     return (await onlyRow<{ rows: number }>(db, text)).rows;
   };
   const before = await visited();
