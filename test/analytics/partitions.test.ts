@@ -30,6 +30,11 @@ async function drop(retentionDays: number): Promise<string[]> {
   return (await onlyRow<{ dropped: string[] }>(db, text, [retentionDays])).dropped;
 }
 
+/** As the chore does. */
+async function traceAll(): Promise<void> {
+  while ((await onlyRow<{ more: boolean }>(db, "select more from tasker.trace_critical_paths(1000)")).more);
+}
+
 test("every partitioned table gets a partition for yesterday, today and the days ahead, once", async () => {
   assert.deepEqual(await ensure(2), { made: 4 * partitioned.length });
   for (const table of partitioned) {
@@ -62,6 +67,7 @@ test("facts past retention go when they are folded, and no answer changes by it"
     await runStep(db, template, "pack", seconds);
   }
   await foldAll(db);
+  await traceAll();
   await setClock(db, "2131-05-16T23:59:59.999999Z");
   assert.deepEqual(
     (await drop(14)).filter((name) => name.endsWith("21310502")),
@@ -86,7 +92,7 @@ test("facts past retention go when they are folded, and no answer changes by it"
   assert.deepEqual([await read(0), await read(480)], before);
 });
 
-test("a partition that holds something unfolded stays, however old it is", async () => {
+test("a partition that holds something unfolded or untraced stays, however old it is", async () => {
   const template = await ownTemplate(db, { pack: [] });
   await setClock(db, "2131-05-03T12:00:00Z");
   await createTask(db, template);
@@ -97,7 +103,10 @@ test("a partition that holds something unfolded stays, however old it is", async
     [],
   );
   await foldAll(db);
-  assert.equal((await drop(14)).filter((name) => name.endsWith("21310503")).length, 3);
+  const dropped = async () => (await drop(14)).filter((name) => name.endsWith("21310503"));
+  assert.deepEqual(await dropped(), ["state_deltas_21310503", "step_facts_21310503"], "no critical path is traced yet");
+  await traceAll();
+  assert.deepEqual(await dropped(), ["task_facts_21310503"]);
   assert.equal((await performance(db, { ...within(template), hours: 0 })).completed_tasks, 1);
 });
 
