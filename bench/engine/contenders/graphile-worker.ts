@@ -5,6 +5,8 @@ import type { Contender, Site } from "./contract.ts";
 import { insertJoins, type Job, joinsTable, newTasks, runJob } from "./jobs.ts";
 
 const taskName = "step";
+/** Of a worker: the default, since four workers with one for each handler would take more than a server has. */
+const connections = 10;
 const logger = new Logger(() => (level, message) => {
   // An enum without values at run time.
   const text: string = level;
@@ -35,7 +37,7 @@ export const graphileWorker: Contender = {
     const runner = await run({
       connectionString: url,
       concurrency,
-      maxPoolSize: concurrency,
+      maxPoolSize: connections,
       noHandleSignals: true,
       logger,
       taskList: {

@@ -7,6 +7,9 @@ import { insertJoins, type Job, joinsTable, newTasks, runJob } from "./jobs.ts";
 
 const queueName = "step";
 const insertedAtOnceMax = 1000;
+/** Of a worker; the first is the default. Four workers with one for each handler would take more than a server has. */
+const connections = 10;
+const counterConnections = 5;
 /** The shortest that it allows. */
 const pollingIntervalSeconds = 0.5;
 
@@ -34,15 +37,21 @@ export const pgBoss: Contender = {
   },
 
   async start({ url, concurrency, workload, record }) {
-    const boss = await open({ url }, concurrency);
-    const pool = openBenchPool(url, concurrency);
+    const boss = await open({ url }, connections);
+    const pool = openBenchPool(url, counterConnections);
     const queue = {
       send: async (job: Job): Promise<void> => void (await boss.send(queueName, job)),
       query: (text: string, values: readonly unknown[]): Promise<object[]> => pool.query({ text, values }),
     };
     const options = { batchSize: concurrency, pollingIntervalSeconds };
     const id: string = await boss.work<Job>(queueName, options, async (jobs) => {
-      await Promise.all(jobs.map(({ data }) => runJob(queue, data, record)));
+      try {
+        await Promise.all(jobs.map(({ data }) => runJob(queue, data, record)));
+      } catch (error) {
+        // It would try the batch again in silence, which shows only as steps that ran twice.
+        console.error("pg-boss:", error);
+        throw error;
+      }
       if (jobs.length === concurrency) boss.notifyWorker(id);
     });
     return {
