@@ -1,5 +1,6 @@
 import type { Sql } from "../../src/postgres/sql.ts";
 import { sleep, systemClock } from "../../src/runtime/clock.ts";
+import { until } from "../support/waiting.ts";
 import type { Fleet } from "./fleet.ts";
 import { machineMs, type Run } from "./protocol.ts";
 import { stepsOf, type Workload } from "./workloads.ts";
@@ -101,8 +102,12 @@ interface Cost {
   readonly deadTuples: number;
 }
 
-/** Sessions report theirs when they end, at the latest; the server's WAL is this contender's while nobody else works. */
+/** Counters are complete when the sessions that count have ended: stopped workers' servers may take a moment. The server's WAL is this contender's while nobody else works. */
 async function costSoFar(sql: Sql): Promise<Cost> {
+  const sessions = `select 1 from pg_stat_activity where datname = current_database() and backend_type = 'client backend'
+    and pid <> pg_backend_pid() limit 1`;
+  const ended = async (): Promise<boolean> => (await sql.query({ text: sessions })).length === 0;
+  await until(systemClock, patienceMs, ended, "sessions of stopped workers do not end");
   const [cost] = await sql.query<Cost>({
     text: `select xact_commit + xact_rollback as transactions,
       (pg_current_wal_lsn() - '0/0')::double precision as "walBytes",
