@@ -23,11 +23,12 @@ async function runAll(template: Awaited<ReturnType<typeof register>>, limit: num
 test("a task of ten thousand steps, one of which waits for five thousand, runs to its end", async () => {
   const roots = names("root", 5000);
   const leaves = names("leaf", 4999);
-  const graph: Graph = Object.fromEntries([
-    ...roots.map((root) => [root, []] as const),
-    ["join", roots] as const,
-    ...leaves.map((leaf) => [leaf, ["join"]] as const),
-  ]);
+  const entries: [string, string[]][] = [
+    ...roots.map((root): [string, string[]] => [root, []]),
+    ["join", roots],
+    ...leaves.map((leaf): [string, string[]] => [leaf, ["join"]]),
+  ];
+  const graph: Graph = Object.fromEntries(entries);
   const template = await register(db, graph);
   const task = await createTask(db, template);
   const batches: number[] = [];
