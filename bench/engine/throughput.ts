@@ -1,128 +1,114 @@
-import type { Sql, Timestamp } from "../../src/postgres/sql.ts";
-import { systemClock } from "../../src/runtime/clock.ts";
-import { startBenchApp } from "../support/app.ts";
-import { until, within } from "../support/waiting.ts";
-import { type Workload, workloads } from "./workloads.ts";
+import type { Sql } from "../../src/postgres/sql.ts";
+import { sleep, systemClock } from "../../src/runtime/clock.ts";
+import type { Fleet } from "./fleet.ts";
+import { machineMs, type Run } from "./protocol.ts";
+import { stepsOf, type Workload } from "./workloads.ts";
 
-/** How fast a workload went. */
+/** How fast a workload went, and what it cost the server from the start of the workers to their end. */
 export interface Throughput {
-  readonly workload: string;
   readonly tasks: number;
   readonly steps: number;
   readonly stepsPerSecond: number;
-  /** Of the whole process, its maintenance included. Every statement of the engine is a transaction of its own. */
   readonly transactionsPerStep: number;
-}
-
-export interface ThroughputOptions {
-  readonly url: string;
-  /** About how many steps each workload has. */
-  readonly steps: number;
-  /** Default: the product's. */
-  readonly concurrency?: number | undefined;
+  readonly walBytesPerStep: number;
+  /** Row versions that updates and deletes leave to vacuum. */
+  readonly deadTuplesPerStep: number;
 }
 
 /** A run that takes longer has come to a halt. */
-const patienceMs = 600_000;
-const submittedAtOnceMax = 100;
+const patienceMs = 300_000;
+const lookEveryMs = 25;
+const lookWhetherRecordedEveryMs = 5;
 
 /** The first steps find connections and plans cold; the rate is that of the rest. */
 const coldShare = 0.1;
 
 /**
- * Measures each workload: its tasks are queued first; then a process with one worker starts. The rate is that of the steps after
- * the first tenth, by the database's clock: from the end of the last of those to the last end of all.
+ * Queues tasks, then starts the workers in so many processes. The rate is that of the steps after the first tenth: from the
+ * moment the last of those ran to the moment when the database is seen to hold nothing unfinished.
+ *
+ * @throws when a step did not run, or ran twice, or nothing moves any more
  */
-export async function measureThroughput(sql: Sql, options: ThroughputOptions): Promise<Throughput[]> {
-  const counter = new Counter();
-  const results: Throughput[] = [];
-  for (const workload of workloads(() => counter.add())) {
-    const tasks = Math.max(1, Math.round(options.steps / workload.stepsPerTask));
-    const steps = tasks * workload.stepsPerTask;
-    const since = await timeOf(sql);
-    await queue(options.url, workload, tasks);
-    const before = await transactions(sql);
-    const allRan = counter.expect(steps);
-    const app = await startBenchApp({ ...options, definitions: [workload.definition] });
-    try {
-      await within(systemClock, patienceMs, allRan, `${workload.name} has come to a halt`);
-      await until(systemClock, patienceMs, () => haveEnded(sql, since), `${workload.name} does not end`);
-    } finally {
-      await app.stop();
-    }
-    results.push({
-      workload: workload.name,
-      tasks,
-      steps,
-      stepsPerSecond: await rateSince(sql, since),
-      transactionsPerStep: ((await transactions(sql)) - before) / steps,
-    });
+export async function measureThroughput(
+  fleet: Fleet,
+  workload: Workload,
+  steps: number,
+  processes: number,
+): Promise<Throughput> {
+  const stepsPerTask = stepsOf(workload).length;
+  const tasks = Math.max(1, Math.round(steps / stepsPerTask));
+  await fleet.contender.enqueue(fleet, workload, tasks);
+  const before = await costSoFar(fleet.database);
+  const { runs, recordedMs } = await runAll(fleet, workload, tasks * stepsPerTask, processes);
+  requireOnceEach(fleet.contender.name, runs, tasks * stepsPerTask);
+  const after = await costSoFar(fleet.database);
+  return {
+    tasks,
+    steps: runs.length,
+    stepsPerSecond: rateOf(runs, recordedMs),
+    transactionsPerStep: (after.transactions - before.transactions) / runs.length,
+    walBytesPerStep: (after.walBytes - before.walBytes) / runs.length,
+    deadTuplesPerStep: (after.deadTuples - before.deadTuples) / runs.length,
+  };
+}
+
+interface Finished {
+  readonly runs: readonly Run[];
+  readonly recordedMs: number;
+}
+
+/** Works until so many steps have run and everything is recorded. */
+async function runAll(fleet: Fleet, workload: Workload, steps: number, processes: number): Promise<Finished> {
+  const runs: Run[] = [];
+  const ask = async (what: "tell" | "stop"): Promise<void> => {
+    for (const answer of await fleet.ask({ do: what }, processes)) runs.push(...answer.runs);
+  };
+  const lateMs = machineMs() + patienceMs;
+  for (const answer of await fleet.ask({ do: "start", workload }, processes)) runs.push(...answer.runs);
+  while (runs.length < steps) {
+    if (machineMs() > lateMs) throw new Error(`${fleet.contender.name} has come to a halt: ${runs.length} of ${steps}`);
+    await sleep(systemClock, lookEveryMs);
+    await ask("tell");
   }
-  return results;
-}
-
-/** Counts runs of handlers, and tells when as many as expected have run. */
-class Counter {
-  #left = 0;
-  #onAll: () => void = () => {};
-
-  expect(runs: number): Promise<void> {
-    this.#left = runs;
-    return new Promise((resolve) => {
-      this.#onAll = resolve;
-    });
+  const { contender, database } = fleet;
+  while ((await database.query({ text: contender.unfinished })).length > 0) {
+    if (machineMs() > lateMs) throw new Error(`${contender.name} does not record all that ran`);
+    await sleep(systemClock, lookWhetherRecordedEveryMs);
   }
-
-  add(): void {
-    this.#left -= 1;
-    if (this.#left === 0) this.#onAll();
-  }
+  const recordedMs = machineMs();
+  await ask("stop");
+  return { runs, recordedMs };
 }
 
-/** Submits tasks in a process that runs none. */
-async function queue(url: string, { definition }: Workload, tasks: number): Promise<void> {
-  const app = await startBenchApp({ url, definitions: [definition], work: false });
-  try {
-    for (let left = tasks; left > 0; left -= submittedAtOnceMax) {
-      const submissions = Array.from({ length: Math.min(left, submittedAtOnceMax) }, () => ({ input: null }));
-      await app.submitter.submit(definition.name, submissions);
-    }
-  } finally {
-    await app.stop();
-  }
+/** @throws unless so many steps ran, each once */
+export function requireOnceEach(name: string, runs: readonly Run[], steps: number): void {
+  const different = new Set(runs.map(([task, place]) => `${task}/${place}`)).size;
+  if (runs.length === steps && different === steps) return;
+  throw new Error(`${name} ran ${different} different steps in ${runs.length} runs, of ${steps}`);
 }
 
-async function timeOf(sql: Sql): Promise<Timestamp> {
-  return single(await sql.query<{ now: Timestamp }>({ text: "select tasker.clock() as now" })).now;
+/** Steps per second after the cold ones; at least the first counts as one of those. */
+function rateOf(runs: readonly Run[], recordedMs: number): number {
+  const times = runs.map(([, , atMs]) => atMs).toSorted((a, b) => a - b);
+  const from = Math.floor(times.length * coldShare);
+  const seconds = (recordedMs - (times[from] ?? Number.NaN)) / 1000;
+  return (times.length - 1 - from) / seconds;
 }
 
-async function haveEnded(sql: Sql, since: Timestamp): Promise<boolean> {
-  const text = "select 1 from tasker.tasks where created_at >= $1 and ended_at is null limit 1";
-  const rows = await sql.query({ text, values: [since] });
-  return rows.length === 0;
+interface Cost {
+  readonly transactions: number;
+  readonly walBytes: number;
+  readonly deadTuples: number;
 }
 
-/** Transactions of the database so far. Sessions report theirs when they end, at the latest. */
-async function transactions(sql: Sql): Promise<number> {
-  const rows = await sql.query<{ n: number }>({
-    text: "select xact_commit + xact_rollback as n from pg_stat_database where datname = current_database()",
+/** Sessions report theirs when they end, at the latest; the server's WAL is this contender's while nobody else works. */
+async function costSoFar(sql: Sql): Promise<Cost> {
+  const [cost] = await sql.query<Cost>({
+    text: `select xact_commit + xact_rollback as transactions,
+      (pg_current_wal_lsn() - '0/0')::double precision as "walBytes",
+      (select coalesce(sum(n_tup_upd + n_tup_del), 0)::double precision from pg_stat_user_tables) as "deadTuples"
+      from pg_stat_database where datname = current_database()`,
   });
-  return single(rows).n;
-}
-
-async function rateSince(sql: Sql, since: Timestamp): Promise<number> {
-  const rows = await sql.query<{ rate: number }>({
-    text: `with ends as (
-        select finished_at, row_number() over (order by finished_at) as n, count(*) over () as total
-          from tasker.workflow_steps where created_at >= $1)
-      select (count(*) / extract(epoch from max(finished_at) - min(finished_at)))::double precision as rate
-        from ends where n > total * $2::double precision`,
-    values: [since, coldShare],
-  });
-  return single(rows).rate;
-}
-
-function single<Row>([row]: readonly Row[]): Row {
-  if (row === undefined) throw new Error("the database gave no row");
-  return row;
+  if (cost === undefined) throw new Error("the database gave no row");
+  return cost;
 }

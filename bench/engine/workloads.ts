@@ -1,66 +1,44 @@
-import { type AnyTaskDefinition, TaskDefinition } from "../../src/workflow/define-task.ts";
-import { defaultRetryPolicy } from "../../src/workflow/retry.ts";
+import { readTrace } from "../replay/trace.ts";
 
-/** Tasks of one template whose handlers do nothing. */
-export interface Workload {
+export const chainLength = 10;
+export const fanWidth = 100;
+
+/** What is run; a trace with the file of the execution. */
+export type Workload =
+  | { readonly kind: "single" | "chain" | "fan" }
+  | { readonly kind: "trace"; readonly file: string };
+
+/** A step and those before it, by their places. */
+export interface PlacedStep {
   readonly name: string;
-  readonly definition: AnyTaskDefinition;
-  readonly stepsPerTask: number;
+  readonly after: readonly string[];
 }
 
-/** Steps and the names of those before them, in order. */
-type Graph = readonly (readonly [name: string, after: readonly string[]])[];
-
-/** A workload of this graph; `onRun` is called by each handler. */
-function workload(name: string, graph: Graph, onRun: () => void): Workload {
-  const steps = graph.map(([step, after]) => ({ name: step, after, retry: defaultRetryPolicy, timeoutMs: null }));
-  const handlers = new Map(graph.map(([step]) => [step, onRun] as const));
-  const template = { namespace: "bench", name: name.replaceAll(" ", "_"), version: "1" };
-  return { name, definition: new TaskDefinition(template, undefined, steps, handlers), stepsPerTask: graph.length };
+/** The names that reports give them. */
+export function nameOf(workload: Workload): string {
+  if (workload.kind === "trace") return `trace ${readTrace(workload.file).name}`;
+  return { single: "single step", chain: `chain of ${chainLength}`, fan: `fan of ${fanWidth} and join` }[workload.kind];
 }
 
-const chainLength = 10;
-const fanWidth = 100;
-
-/** The workloads whose throughput is measured. */
-export function workloads(onRun: () => void): Workload[] {
-  const links = Array.from({ length: chainLength }, (_, index) => `link_${index}`);
-  const branches = Array.from({ length: fanWidth }, (_, index) => `branch_${index}`);
-  return [
-    workload("single step", [["only", []]], onRun),
-    workload(
-      "chain of 10",
-      links.map((link, index) => [link, links.slice(Math.max(0, index - 1), index)] as const),
-      onRun,
-    ),
-    workload("fan of 100 and join", [...branches.map((branch) => [branch, []] as const), ["join", branches]], onRun),
-  ];
-}
-
-/** When a step's handler began and ended, by the monotonic clock. */
-export interface Span {
-  startedMs: number;
-  endedMs: number;
-}
-
-/** A chain whose handlers note their times: `onRun` is told the place in the chain, from 0. */
-export function timedChain(
-  nowMs: () => number,
-  onRun: (taskId: string, place: number, span: Span) => void,
-): AnyTaskDefinition {
-  const handler =
-    (place: number) =>
-    ({ taskId }: { readonly taskId: string }): void => {
-      const startedMs = nowMs();
-      onRun(taskId, place, { startedMs, endedMs: nowMs() });
-    };
-  const template = { namespace: "bench", name: "timed_chain", version: "1" };
-  const names = Array.from({ length: chainLength }, (_, index) => `link_${index}`);
-  const steps = names.map((name, index) => ({
-    name,
-    after: names.slice(Math.max(0, index - 1), index),
-    retry: defaultRetryPolicy,
-    timeoutMs: null,
-  }));
-  return new TaskDefinition(template, undefined, steps, new Map(names.map((name, index) => [name, handler(index)])));
+/** The steps of one task in an order in which they can run; the place of each is its index. */
+export function stepsOf(workload: Workload): readonly PlacedStep[] {
+  switch (workload.kind) {
+    case "single":
+      return [{ name: "only", after: [] }];
+    case "chain": {
+      const names = Array.from({ length: chainLength }, (_, index) => `link_${index}`);
+      return names.map((name, index) => ({ name, after: names.slice(Math.max(0, index - 1), index) }));
+    }
+    case "fan": {
+      const branches = Array.from({ length: fanWidth }, (_, index) => `branch_${index}`);
+      return [...branches.map((name) => ({ name, after: [] })), { name: "join", after: branches }];
+    }
+    case "trace": {
+      const { steps } = readTrace(workload.file);
+      const names = new Map(steps.map(({ id, name }) => [id, name]));
+      return steps.map(({ name, parents }) => ({ name, after: parents.map((parent) => names.get(parent) ?? parent) }));
+    }
+    default:
+      throw new Error(`no workload is of the kind ${JSON.stringify(workload satisfies never)}`);
+  }
 }

@@ -6,7 +6,7 @@ export interface Child<Report> {
   /** What it reported first. */
   readonly report: Report;
   /** Asks it, when it answers questions. One at a time. */
-  ask<Reply>(isReply: (message: unknown) => message is Reply): Promise<Reply>;
+  ask<Reply>(isReply: (message: unknown) => message is Reply, question?: object): Promise<Reply>;
   /** Ends it and waits for that. */
   stop(): Promise<void>;
 }
@@ -33,9 +33,9 @@ export async function startChild<Report>(
   if (!isReport(first)) throw new Error(`${file} reported ${JSON.stringify(first)}`);
   return {
     report: first,
-    async ask(isReply) {
+    async ask(isReply, question = {}) {
       const replied = once(child, "message");
-      child.send({});
+      child.send(question);
       const replies: readonly unknown[] = await Promise.race([replied, ended]);
       const [reply] = replies;
       if (!isReply(reply)) throw new Error(`${file} replied ${JSON.stringify(reply)}`);
@@ -65,7 +65,7 @@ export function report(message: object): void {
   process.send?.(message);
 }
 
-/** In the child: from now on each question of the parent is answered so. */
-export function answerWith(answer: () => object): void {
-  process.on("message", () => report(answer()));
+/** In the child: from now on each question of the parent is answered so. A failure ends the child. */
+export function answerWith(answer: (question: unknown) => object | Promise<object>): void {
+  process.on("message", (question) => void Promise.resolve(answer(question)).then(report));
 }
