@@ -115,7 +115,8 @@ begin
               or u.grain = 'd' and u.bucket_start >= v_pieces.days_from and u.bucket_start < v_pieces.days_to
               or u.grain = 'q' and u.bucket_start >= v_pieces.days_to and u.bucket_start < v_pieces.quarters_to
               or u.grain = 'h' and u.bucket_start >= v_pieces.quarters_to and u.bucket_start < v_to)
-            and (p_ids is null or u.identity_id = any (p_ids))
+            -- Not any (p_ids): an array that the plan does not know is searched from its beginning for each row.
+            and (p_ids is null or u.identity_id in (select unnest(p_ids)))
         union all
         select f.identity_id, f.completed, f.duration_us from tasker.facts_outside_rollups(p_from, p_from, p_ids) f
           where f.completed = 1 and f.ended_at < v_to) x

@@ -18,7 +18,7 @@ export function rollupRetentionChore(options: {
 }): Chore {
   const { sql, intervalMs, hoursRetentionDays, logger } = options;
   return {
-    name: "rollup retention",
+    name: "rollup_retention",
     intervalMs,
     async runOnce() {
       const [hours] = await sql.query<{ deleted: number; more: boolean }>({

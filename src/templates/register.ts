@@ -5,7 +5,7 @@ import { definitionHash, graphHash, type TemplateSpec, templateLabel } from "../
 import { GraphChangedError, TooManyIdentitiesError } from "./errors.ts";
 
 /** The analytics keep rollups per template and step; the number of those in use is bounded. */
-export const identitiesMax = 10_000;
+export const identitiesMax = 20_000;
 
 /** What a registered template is known by in the database. */
 export interface RegisteredTemplate {

@@ -15,7 +15,7 @@ import { bottlenecks, figuresOf, ownTemplate, performance, within } from "./supp
 const { db } = await testDatabase({ after });
 await stopClock(db);
 
-const leadership = { service: "rollup retention", owner: "", fence: 0 };
+const leadership = { service: "rollup_retention", owner: "", fence: 0 };
 
 /** Runs the chore until nothing is left to do. Returns what it logged. */
 async function keep(on: Database, hoursRetentionDays: number): Promise<string[]> {

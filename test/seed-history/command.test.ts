@@ -68,7 +68,7 @@ test("a wrong command line is told with the range, and ends with 2", async () =>
   const wrong = [
     ["--tasks", "0", "Expected a whole number from 1 to 100000000."],
     ["--days", "4000", "Expected a whole number from 1 to 3650."],
-    ["--identities", "many", "Expected a whole number from 22 to 10000."],
+    ["--identities", "many", "Expected a whole number from 22 to 20000."],
     ["--seed", "-1", "Expected a whole number from 0 to 4294967295."],
     ["--until", "yesterday", "Expected a time like 2026-01-01T00:00:00Z."],
   ] as const;

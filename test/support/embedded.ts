@@ -1,4 +1,4 @@
-import { type ChildProcess, spawn } from "node:child_process";
+import { type ChildProcess, execFileSync, spawn } from "node:child_process";
 import { once } from "node:events";
 import { chmodSync, mkdtempSync, readFileSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
@@ -89,4 +89,25 @@ export async function ask<Row extends object>(connectionString: string, text: st
 /** The number of the server's process, from Postgres's own file. */
 export function postmasterPid(dataDir: string): number {
   return Number.parseInt(readFileSync(join(dataDir, "cluster", "data", "postmaster.pid"), "utf8"), 10);
+}
+
+/** Ends a server as a power failure would: with its sessions, each of which would answer once more if it was asked just now. */
+export function killServer(dataDir: string): void {
+  const pid = postmasterPid(dataDir);
+  for (const one of [pid, ...childrenOf(pid)]) killAtOnce(one);
+}
+
+function childrenOf(parent: number): number[] {
+  const lines = execFileSync("ps", ["-axo", "pid=,ppid="], { encoding: "utf8" }).trim().split("\n");
+  const pairs = lines.map((line) => line.trim().split(/\s+/u).map(Number));
+  return pairs.flatMap(([pid, ppid]) => (ppid === parent && pid !== undefined ? [pid] : []));
+}
+
+function killAtOnce(pid: number): void {
+  try {
+    process.kill(pid, "SIGKILL");
+  } catch (error) {
+    // It ended by itself just now.
+    if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
+  }
 }

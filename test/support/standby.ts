@@ -18,7 +18,7 @@ import { systemClock } from "../../src/runtime/clock.ts";
 import { sqlState, sqlStateOf } from "../../src/postgres/sqlstate.ts";
 import { startJanitor } from "./cluster.ts";
 import { openTestPool, type Scope } from "./database.ts";
-import { postmasterPid } from "./embedded.ts";
+import { killServer } from "./embedded.ts";
 import { onlyRow } from "./engine.ts";
 import { eventually } from "./eventually.ts";
 import { startProxy, type TcpProxy } from "./tcp-proxy.ts";
@@ -103,7 +103,7 @@ export async function startStandbyPair(scope: Scope): Promise<StandbyPair> {
         ({ replayed }) => replayed,
       );
     },
-    kill: () => void process.kill(postmasterPid(server.dataDir), "SIGKILL"),
+    kill: () => killServer(server.dataDir),
     async restart() {
       await own?.close();
       own = undefined;

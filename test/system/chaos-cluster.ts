@@ -1,4 +1,3 @@
-import { execFileSync } from "node:child_process";
 import { chmodSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
@@ -11,7 +10,7 @@ import { systemClock } from "../../src/runtime/clock.ts";
 import { startJanitor } from "../support/cluster.ts";
 import { openTestPool, type Scope } from "../support/database.ts";
 import { deferred } from "../support/deferred.ts";
-import { postmasterPid } from "../support/embedded.ts";
+import { killServer, postmasterPid } from "../support/embedded.ts";
 import { eventually } from "../support/eventually.ts";
 import { startProxy } from "../support/tcp-proxy.ts";
 
@@ -62,9 +61,8 @@ export async function startChaosCluster(scope: Scope): Promise<ChaosCluster> {
     url: url.href,
     db,
     async crash(how) {
-      const pid = postmasterPid(server.dataDir);
-      if (how === "immediate shutdown") process.kill(pid, "SIGQUIT");
-      else for (const one of [pid, ...childrenOf(pid)]) killAtOnce(one);
+      if (how === "immediate shutdown") process.kill(postmasterPid(server.dataDir), "SIGQUIT");
+      else killServer(server.dataDir);
       await ended.promise;
     },
     async restart() {
@@ -87,19 +85,4 @@ export async function persistently<Value>(work: () => Promise<Value>): Promise<V
   const answer = await eventually("the database answers", ask, (one) => "value" in one, 120_000);
   if ("error" in answer) throw new Error(answer.error);
   return answer.value;
-}
-
-function childrenOf(parent: number): number[] {
-  const lines = execFileSync("ps", ["-axo", "pid=,ppid="], { encoding: "utf8" }).trim().split("\n");
-  const pairs = lines.map((line) => line.trim().split(/\s+/u).map(Number));
-  return pairs.flatMap(([pid, ppid]) => (ppid === parent && pid !== undefined ? [pid] : []));
-}
-
-function killAtOnce(pid: number): void {
-  try {
-    process.kill(pid, "SIGKILL");
-  } catch (error) {
-    // It ended by itself just now.
-    if (!(error instanceof Error && "code" in error && error.code === "ESRCH")) throw error;
-  }
 }

@@ -151,7 +151,7 @@ test("identities are bounded: what goes beyond is refused and leaves nothing, wh
   });
   await assert.rejects(register(full, { pack: [], send: [] }, { name: "beyond" }), {
     code: "too_many_identities",
-    message: "Template shop/beyond 1.0.0 would make 10001 templates and steps in all; the analytics keep at most 10000",
+    message: "Template shop/beyond 1.0.0 would make 20001 templates and steps in all; the analytics keep at most 20000",
   });
   const rows = await full.query({
     text: `select name from tasker.named_tasks where name = 'beyond'
