@@ -157,7 +157,7 @@ export function composeTemplates(
 
 /** Listens for what other processes tell: every process does that has a worker, or reads templates from a shared cache. */
 export function composeListener(
-  { logger }: Pick<Parts, "logger">,
+  { logger, wakeUps }: Pick<Parts, "logger"> & { readonly wakeUps: Pick<WakeUps, "senderId"> },
   connectionString: string,
   templates: Pick<TemplateStore, "evict" | "reviewAll">,
   worker: Pick<Worker, "nudge" | "abortTask"> | undefined,
@@ -169,7 +169,8 @@ export function composeListener(
     logger,
     onPayload(payload) {
       const notice = parseNotice(payload);
-      if (notice?.kind === "work") worker?.nudge();
+      // Its own workers look once: they were told when the work was there.
+      if (notice?.kind === "work" && notice.sender !== wakeUps.senderId) worker?.nudge();
       if (notice?.kind === "cancelled") worker?.abortTask(notice.id);
       if (notice?.kind === "template") void templates.evict(notice.template);
     },

@@ -2,21 +2,24 @@ import type { Sql } from "../postgres/sql.ts";
 import type { Clock } from "../runtime/clock.ts";
 import type { Logger } from "../runtime/logging.ts";
 import type { TemplateName } from "../workflow/template.ts";
+import { newId } from "./ids.ts";
 
 /**
- * The channel on which processes tell each other: `work:` and a namespace's id, `cancelled:` and a task's id, `template:` and the
- * namespace, name and version of a template that has a new revision.
+ * The channel on which processes tell each other: `work:` and a namespace's id, with `:` and the sender's id when that has told its own
+ * workers already; `cancelled:` and a task's id; `template:` and the namespace, name and version of a template that has a new revision.
  */
 export const noticeChannel = "tasker";
 
 export type Notice =
-  | { readonly kind: "work" | "cancelled"; readonly id: string }
+  | { readonly kind: "work"; readonly id: string; readonly sender: string | undefined }
+  | { readonly kind: "cancelled"; readonly id: string }
   | { readonly kind: "template"; readonly template: TemplateName };
 
 /** What a notice on the channel says; null when it is none of ours. */
 export function parseNotice(payload: string): Notice | null {
   const [kind, ...parts] = payload.split(":");
-  if (kind === "work" || kind === "cancelled") return { kind, id: parts[0] ?? "" };
+  if (kind === "work") return { kind, id: parts[0] ?? "", sender: parts[1] };
+  if (kind === "cancelled") return { kind, id: parts[0] ?? "" };
   const [namespace, name, version, ...more] = parts;
   if (kind !== "template" || namespace === undefined || name === undefined || version === undefined) return null;
   return more.length > 0 ? null : { kind, template: { namespace, name, version } };
@@ -45,6 +48,8 @@ type Listener = (namespaceIds: readonly number[]) => void;
  * A wake-up that is lost costs latency only: workers also poll.
  */
 export class WakeUps {
+  /** What this process' notices are known by to itself. */
+  readonly senderId: string = newId();
   readonly #sql: Sql;
   readonly #clock: Clock;
   readonly #logger: Logger;
@@ -76,12 +81,9 @@ export class WakeUps {
     this.#clock.schedule(gapMs, () => void this.#send(), { unref: true });
   }
 
-  /** Wakes others from within a caller's transaction: the notice is sent when that commits. */
+  /** Wakes all from within a caller's transaction, this process too: the notice is sent when that commits. */
   static async notifyWithin(sql: Sql, namespaceIds: readonly number[]): Promise<void> {
-    await sql.query({
-      text: "select pg_notify($1, 'work:' || id) from unnest($2::integer[]) id",
-      values: [noticeChannel, namespaceIds],
-    });
+    await notifyOfWork(sql, namespaceIds, "");
   }
 
   /** Sends nothing from now on: the database is about to be closed. */
@@ -95,7 +97,7 @@ export class WakeUps {
     this.#due.clear();
     this.#scheduled = false;
     try {
-      await WakeUps.notifyWithin(this.#sql, ids);
+      await notifyOfWork(this.#sql, ids, `:${this.senderId}`);
       this.#failing = false;
     } catch (error) {
       // Survived: other workers find the steps when they poll.
@@ -104,4 +106,11 @@ export class WakeUps {
       this.#failing = true;
     }
   }
+}
+
+async function notifyOfWork(sql: Sql, namespaceIds: readonly number[], ending: string): Promise<void> {
+  await sql.query({
+    text: "select pg_notify($1, 'work:' || id || $3) from unnest($2::integer[]) id",
+    values: [noticeChannel, namespaceIds, ending],
+  });
 }

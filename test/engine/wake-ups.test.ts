@@ -2,9 +2,11 @@ import assert from "node:assert/strict";
 import { after, test } from "node:test";
 
 import { cancelTask } from "../../src/engine/operate.ts";
+import { composeListener } from "../../src/app/compose.ts";
 import { noticeChannel, notifyTemplate, parseNotice, WakeUps } from "../../src/engine/wake-ups.ts";
 import { type Logger, silentLogger } from "../../src/runtime/logging.ts";
 import { ManualClock } from "../support/clock.ts";
+import { deferred } from "../support/deferred.ts";
 import { testDatabase } from "../support/database.ts";
 import { createTask, register } from "../support/engine.ts";
 import { CountingSql } from "./counting-sql.ts";
@@ -21,10 +23,35 @@ test("a wake-up reaches the listeners of this process at once, and others by a n
   wakeUps.wake([7]);
   assert.deepEqual(woken, [[7]]);
   await clock.advance(5);
-  assert.equal(await next(), "work:7");
+  assert.equal(await next(), `work:7:${wakeUps.senderId}`);
   unsubscribe();
   wakeUps.wake([8]);
   assert.deepEqual(woken, [[7]]);
+});
+
+test("a process looks for work that others tell of, and not again for what it told of itself", async (t) => {
+  const [own, other] = [new ManualClock(), new ManualClock()];
+  const [wakeUps, elsewhere] = [own, other].map((clock) => new WakeUps(db, clock, silentLogger));
+  assert.ok(wakeUps !== undefined && elsewhere !== undefined);
+  let nudged = deferred();
+  let nudges = 0;
+  const worker = { nudge: () => ((nudges += 1), nudged.resolve()), abortTask: () => {} };
+  const templates = { evict: () => Promise.resolve(), reviewAll: () => Promise.resolve() };
+  const listener = composeListener({ logger: silentLogger, wakeUps }, url, templates, worker);
+  await listener.start();
+  t.after(() => listener.stop());
+  const { next } = await listen(t, url);
+  // It looks for what it may have missed when it begins to listen.
+  nudges = 0;
+  nudged = deferred();
+  wakeUps.wake([7]);
+  await own.advance(5);
+  assert.equal(await next(), `work:7:${wakeUps.senderId}`);
+  // Notices arrive in the order of commits.
+  elsewhere.wake([7]);
+  await other.advance(5);
+  await nudged.promise;
+  assert.equal(nudges, 1);
 });
 
 test("however often a namespace is woken, one notice goes out in five milliseconds", async () => {
@@ -37,7 +64,7 @@ test("however often a namespace is woken, one notice goes out in five millisecon
   await clock.advance(0.1);
   await sql.answered(1);
   assert.deepEqual(
-    sql.asked.map(({ values }) => values),
+    sql.asked.map(({ values }) => values?.slice(0, 2)),
     [[noticeChannel, [1, 2]]],
   );
   wakeUps.wake([3]);
@@ -123,7 +150,8 @@ test("a notice of a template comes with the commit and names it, however long it
 });
 
 test("a notice of somebody else on the channel is none of ours", () => {
-  assert.deepEqual(parseNotice("work:5"), { kind: "work", id: "5" });
+  assert.deepEqual(parseNotice("work:5"), { kind: "work", id: "5", sender: undefined });
+  assert.deepEqual(parseNotice("work:5:me"), { kind: "work", id: "5", sender: "me" });
   for (const payload of [
     "",
     "hello:5",

@@ -42,7 +42,7 @@ const store = new TemplateStore({
 const registry = new TaskHandlerRegistry({ database, store, logger, allowGraphChange: false });
 const wakeUps = new WakeUps(database, clock, logger);
 const submitter = new TaskSubmitter({ database, store, registry, wakeUps });
-const listener = composeListener({ logger }, databaseUrl, store, undefined);
+const listener = composeListener({ logger, wakeUps }, databaseUrl, store, undefined);
 
 /** The newest revision that this process was told has been registered. */
 let atLeast = 0;

@@ -45,7 +45,12 @@ export async function startTemplateProcess(
       heard.push("review");
     },
   };
-  const listener = composeListener({ logger: silentLogger }, databaseUrl, templates, undefined);
+  const listener = composeListener(
+    { logger: silentLogger, wakeUps: { senderId: "" } },
+    databaseUrl,
+    templates,
+    undefined,
+  );
   scope.after(async () => {
     await listener.stop();
     system.store.stop();

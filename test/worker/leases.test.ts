@@ -25,6 +25,7 @@ test("a lease is renewed as long as the handler runs", async (t) => {
   const task = await system.submit(definition);
   const call = await calls.next();
   for (let i = 0; i < 5; i++) {
+    await system.untilDueIn(10_000);
     await system.advance(10_000);
     await eventually(
       "the lease is renewed",
@@ -47,6 +48,7 @@ test("a handler whose lease was lost gets its signal aborted, and what it sends 
   // The worker was paused: nothing renewed, and the rescuer came by.
   await moveClock(db, 31);
   await rescueExpired(db, () => 0);
+  await system.untilDueIn(10_000);
   await system.clock.advance(10_000);
   assert.equal(await abortOf(first.signal), "lease_lost");
   system.worker.nudge();
@@ -91,6 +93,7 @@ test("a handler that fails because its lease was lost sends nothing", async (t) 
   const call = await calls.next();
   await moveClock(db, 31);
   await rescueExpired(db, () => 0);
+  await system.untilDueIn(10_000);
   await system.clock.advance(10_000);
   await abortOf(call.signal);
   call.fail(new Error("I was told to stop"));
@@ -114,6 +117,7 @@ test("the handlers of a cancelled task get their signal aborted, at once where t
     [false, true],
   );
   // The other one learns of it when its lease is renewed.
+  await system.untilDueIn(10_000);
   await system.advance(10_000);
   assert.deepEqual([await abortOf(first.signal), await abortOf(second.signal)], ["lease_lost", "lease_lost"]);
   for (const { finish } of [first, second]) finish("too late");
@@ -138,14 +142,11 @@ test("while leases cannot be renewed handlers go on until the leases are over, a
     renewals.add(true);
     throw connectionRefused();
   };
+  await system.untilDueIn(10_000);
   for (let i = 0; i < 3; i++) {
     await system.advance(10_000);
     await renewals.next();
-    await eventually(
-      "the next renewal is due",
-      () => Promise.resolve(system.clock.delays),
-      (delays) => delays.includes(10_000),
-    );
+    await system.untilDueIn(10_000);
     assert.equal(call.signal.aborted, false);
   }
   await system.advance(10_000);

@@ -120,6 +120,12 @@ export class WorkerSystem {
     await stopped;
   }
 
+  /** Resolves when a timer waits that is due in exactly so long: what began before it is over. */
+  async untilDueIn(ms: number): Promise<void> {
+    const delays = (): Promise<number[]> => Promise.resolve(this.clock.delays);
+    await eventually(`a timer is due in ${ms} ms`, delays, (due) => due.includes(ms));
+  }
+
   /** Moves the database's clock and the worker's. */
   async advance(ms: number): Promise<void> {
     await moveClock(this.#db, ms / 1000);
